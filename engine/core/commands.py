@@ -1,0 +1,195 @@
+"""Everything a person or a script can ask the engine to do, as typed values.
+
+Keys, sentences and sockets all end here.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.identifiers import AccountId, OrderNumber, StrategyNumber
+from engine.core.orders import OrderRecord, OrderRequest
+from engine.core.quotes import DepthWalk, Quote
+from engine.core.vocabulary import Mark, Mode
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="place_order"):
+    """Send one order."""
+
+    request: OrderRequest
+    idempotency_key: str | None = None
+    """Two commands with one key make one order, across restarts too. Without a key each command is its own order."""
+    account: AccountId | None = None
+    """``None``: the only or default account."""
+
+
+class OrderChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a modification changes; ``None`` leaves a field as it is."""
+
+    quantity: int | None = None
+    """The new total, filled part included."""
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+
+class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True, tag="modify_order"):
+    """Change a resting order."""
+
+    number: OrderNumber
+    change: OrderChange
+
+
+class CancelOrders(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_orders"):
+    """Cancel the named orders, or every working one of the account when none is named."""
+
+    numbers: tuple[OrderNumber, ...] = ()
+    everything: bool = False
+
+
+class CreateStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="create_strategy"):
+    """Open a strategy. Names are unique among active strategies of an account and contain a hyphen."""
+
+    name: str
+
+
+class ArchiveStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="archive_strategy"):
+    """Hide a strategy that holds nothing. Archiving never closes a position."""
+
+    number: StrategyNumber
+
+
+class MoveQuantity(msgspec.Struct, frozen=True, kw_only=True, tag="move_quantity"):
+    """Hand quantity of a leg to another strategy at the leg's average price; the broker's net does not change."""
+
+    strategy: StrategyNumber
+    leg: int
+    to_strategy: StrategyNumber
+    quantity: int | None = None
+    """Units, > 0; ``None`` for all."""
+
+
+class SetMode(msgspec.Struct, frozen=True, kw_only=True, tag="set_mode"):
+    """Arm or disarm."""
+
+    mode: Mode
+
+
+class ResolveUnknown(msgspec.Struct, frozen=True, kw_only=True, tag="resolve_unknown"):
+    """Look an order with unknown outcome up now."""
+
+    number: OrderNumber
+
+
+class AcknowledgeEvent(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge_event"):
+    """Mark events up to this sequence as read."""
+
+    sequence: int
+
+
+Command = (
+    PlaceOrder
+    | ModifyOrder
+    | CancelOrders
+    | CreateStrategy
+    | ArchiveStrategy
+    | MoveQuantity
+    | SetMode
+    | ResolveUnknown
+    | AcknowledgeEvent
+)
+"""The union of all commands; on the wire the field ``type`` tells which."""
+
+
+class ShowChain(msgspec.Struct, frozen=True, kw_only=True, tag="show_chain"):
+    """Look at another chain: a wish of one screen, the engine does nothing."""
+
+    underlying: str
+    expiry_label: str | None = None
+
+
+class GoTo(msgspec.Struct, frozen=True, kw_only=True, tag="go_to"):
+    """Open a screen or pane by name."""
+
+    place: str
+
+
+class SetMark(msgspec.Struct, frozen=True, kw_only=True, tag="set_mark"):
+    """Value money at another mark on this screen."""
+
+    mark: Mark
+
+
+class Quit(msgspec.Struct, frozen=True, kw_only=True, tag="quit"):
+    """Leave the terminal."""
+
+
+ScreenWish = ShowChain | GoTo | SetMark | Quit
+"""Sentences that concern the screen alone."""
+
+
+class Violation(msgspec.Struct, frozen=True, kw_only=True):
+    """One broken check with its number and its limit; all are given at once."""
+
+    check: str
+    """Short name of the check: ``lot``, ``tick``, ``freeze``, ``quote`` …"""
+    message: str
+    """One sentence: what was asked, what is allowed, what to do."""
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command would do, computed by the same checks as the real thing."""
+
+    sentence: str
+    """The consequence in words and numbers."""
+    violations: tuple[Violation, ...] = ()
+    notes: tuple[str, ...] = ()
+    request: OrderRequest | None = None
+    lots: Decimal | None = None
+    lot_size: int | None = None
+    token: int | None = None
+    quote: Quote | None = None
+    """The quote it was computed on."""
+    cash: Decimal | None = None
+    """Premium: − paid, + received, at the order's price; ``None`` when it has none (futures, market)."""
+    impact: DepthWalk | None = None
+    margin: Decimal | None = None
+    """As the broker says; ``None`` until it has."""
+    position_before: int | None = None
+    position_after: int | None = None
+    """Signed units of this instrument in the account, working orders not counted."""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a command: journalled and under way, or refused with every reason."""
+
+    accepted: bool
+    message: str
+    orders: tuple[OrderRecord, ...] = ()
+    strategy: StrategyNumber | None = None
+    violations: tuple[Violation, ...] = ()
+    repeated: bool = False
+    """The idempotency key was known: this is the order it made the first time."""
+
+
+class SentenceError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a sentence cannot be acted on, and where. The text is never changed."""
+
+    message: str
+    place: int
+    """Column of the first wrong character, 0 is the first."""
+    length: int = 1
+    incomplete: bool = False
+    """More words would make it whole."""
+    choices: tuple[str, ...] = ()
+    """Words that would fit at ``place``."""
+
+
+class Interpretation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sentence means: a command, a wish of the screen, or one error with its place."""
+
+    text: str
+    command: Command | None = None
+    wish: ScreenWish | None = None
+    error: SentenceError | None = None

@@ -1,0 +1,260 @@
+"""The seams of the engine: what it needs from the outside, as Protocols. Implementations are given by constructor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Protocol
+
+from engine.core.accounts import Account, Profile
+from engine.core.commands import OrderChange
+from engine.core.identifiers import (
+    AccountId,
+    BrokerOrderId,
+    InstrumentKey,
+    OrderNumber,
+    OrderTag,
+    StrategyNumber,
+)
+from engine.core.instruments import Instrument
+from engine.core.ledger import LedgerEntry
+from engine.core.orders import BrokerOrder, OrderEvent, OrderIntent, OrderRecord, OrderRequest, Trade
+from engine.core.positions import BrokerPosition, Funds
+from engine.core.quotes import Quote
+from engine.core.strategies import M2mCandle, Strategy
+from engine.core.vocabulary import Exchange, Variety
+
+
+class Clock(Protocol):
+    """Time as the engine knows it. Durations are monotonic; sessions, candles and records use market time."""
+
+    def market_now(self) -> datetime:
+        """Aware UTC of the venue: the wall clock when live, the venue's own clock in practice and replay."""
+        ...
+
+    def wall_now(self) -> datetime:
+        """Aware UTC of this machine."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds`` of this machine's time."""
+        ...
+
+
+class OrderRoad(Protocol):
+    """The broker's order endpoints. Only the executor holds one.
+
+    Every method raises ``BrokerRejected``, ``BrokerUnavailable``, ``OutcomeUnknown``, ``SessionExpired`` or
+    ``RateLimited``; none is ever retried inside.
+    """
+
+    async def place_order(self, request: OrderRequest, tag: OrderTag) -> BrokerOrderId:
+        """Send a new order once."""
+        ...
+
+    async def modify_order(
+        self, order_id: BrokerOrderId, variety: Variety, request: OrderRequest, change: OrderChange
+    ) -> BrokerOrderId:
+        """Ask for a change of a resting order; ``request`` is the order as it stands."""
+        ...
+
+    async def cancel_order(self, order_id: BrokerOrderId, variety: Variety) -> BrokerOrderId:
+        """Ask for a cancellation."""
+        ...
+
+
+class BrokerReads(Protocol):
+    """The broker's reading endpoints; idempotent, may be retried. Raise the same errors as the order road."""
+
+    async def profile(self) -> Profile:
+        """Who is logged in."""
+        ...
+
+    async def orders(self) -> tuple[BrokerOrder, ...]:
+        """The whole order book of the day."""
+        ...
+
+    async def trades(self) -> tuple[Trade, ...]:
+        """All fills of the day."""
+        ...
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """Net positions."""
+        ...
+
+    async def funds(self) -> Funds:
+        """Money and margins."""
+        ...
+
+    async def instruments(self, exchange: Exchange | None = None) -> tuple[Instrument, ...]:
+        """The day's dump, of one exchange or all."""
+        ...
+
+    async def quotes(self, keys: Sequence[InstrumentKey]) -> dict[InstrumentKey, Quote]:
+        """Snapshots; unknown or expired instruments are missing."""
+        ...
+
+
+class InstrumentRepository(Protocol):
+    """The dump, kept by day."""
+
+    async def replace(self, exchange: Exchange, day: date, instruments: Sequence[Instrument]) -> int:
+        """Store the dump of one exchange and day in place of what was stored for that exchange; returns the rows."""
+        ...
+
+    async def load(self, exchange: Exchange) -> tuple[date, tuple[Instrument, ...]] | None:
+        """The stored dump and its day; ``None`` when there is none."""
+        ...
+
+
+class AccountRepository(Protocol):
+    """Accounts known to this database."""
+
+    async def save(self, account: Account) -> None:
+        """Insert, or update the name."""
+        ...
+
+    async def all(self) -> tuple[Account, ...]:
+        """Every account, by id."""
+        ...
+
+
+class OrderJournal(Protocol):
+    """The durable record of orders. Every write names the writer epoch.
+
+    A write whose epoch is not the newest raises ``WriterLost``. Returning means committed: what was returned
+    survives kill -9 of anything.
+    """
+
+    async def record_intents(self, intents: Sequence[OrderIntent], *, epoch: int) -> tuple[OrderRecord, ...]:
+        """Write intents as QUEUED orders in one transaction and give them numbers.
+
+        Raises:
+            StorageConflict: a tag or an idempotency key is already there; nothing was written.
+        """
+        ...
+
+    async def record_change(self, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int) -> None:
+        """Replace the order's standing by ``record`` and append ``events``, in one transaction."""
+        ...
+
+    async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
+        """Take in an order that was placed elsewhere (``intent_id`` is ``None``; ``number`` is given here, 0 before).
+
+        Raises:
+            StorageConflict: this broker order id is known already.
+        """
+        ...
+
+    async def by_idempotency_key(self, account: AccountId, key: str) -> OrderRecord | None:
+        """The order a key made, at any time."""
+        ...
+
+    async def by_number(self, number: OrderNumber) -> OrderRecord | None:
+        """One order."""
+        ...
+
+    async def working(self, account: AccountId) -> tuple[OrderRecord, ...]:
+        """Orders in a state that is not terminal, and those presumed absent, oldest first."""
+        ...
+
+    async def since(self, account: AccountId, moment: datetime) -> tuple[OrderRecord, ...]:
+        """Orders created or changed at or after ``moment``, oldest first."""
+        ...
+
+    async def history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
+        """All events of one order, in order of their sequence."""
+        ...
+
+
+class LedgerRepository(Protocol):
+    """Fills and the movements of quantity between strategies. Writes check the writer epoch."""
+
+    async def book(
+        self, fills: Sequence[tuple[Trade, LedgerEntry]], *, epoch: int
+    ) -> tuple[tuple[Trade, LedgerEntry], ...]:
+        """Write fills not yet known with their entries, in one transaction; returns the new ones only."""
+        ...
+
+    async def transfer(self, entries: Sequence[LedgerEntry], *, epoch: int) -> tuple[LedgerEntry, ...]:
+        """Write the two sides of a transfer in one transaction."""
+        ...
+
+    async def entries(self, account: AccountId) -> tuple[LedgerEntry, ...]:
+        """All movements, in order of their sequence."""
+        ...
+
+    async def trades(self, account: AccountId, since: datetime | None = None) -> tuple[Trade, ...]:
+        """Fills (with their strategy), oldest first."""
+        ...
+
+
+class StrategyRepository(Protocol):
+    """Strategies; legs are made by the ledger."""
+
+    async def create(self, account: AccountId, name: str, *, is_default: bool, at: datetime, epoch: int) -> Strategy:
+        """Write a strategy and give it a number.
+
+        Raises:
+            StorageConflict: an active strategy of the account has this name, or there is a default one already.
+        """
+        ...
+
+    async def archive(self, number: StrategyNumber, *, epoch: int) -> Strategy:
+        """Mark as archived.
+
+        Raises:
+            UnknownStrategy: there is none with this number.
+        """
+        ...
+
+    async def all(self, account: AccountId) -> tuple[Strategy, ...]:
+        """Active and archived, by number."""
+        ...
+
+
+class CandleRepository(Protocol):
+    """Minute candles of strategy money."""
+
+    async def save(self, candles: Sequence[M2mCandle]) -> None:
+        """Insert or merge: open is kept, high and low widen, close is the newest, samples add up."""
+        ...
+
+    async def between(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
+        """Candles whose minute lies in [start, end), oldest first; missing minutes are missing."""
+        ...
+
+
+class WriterLock(Protocol):
+    """One writer per account: held on a connection of its own, with an epoch that every journal write names."""
+
+    async def acquire(self, account: AccountId) -> int | None:
+        """Become the writer; the new epoch, or ``None`` when another engine is."""
+        ...
+
+    async def release(self, account: AccountId) -> None:
+        """Stop being the writer."""
+        ...
+
+
+class Repositories(Protocol):
+    """All storage an engine needs, over one database."""
+
+    @property
+    def instruments(self) -> InstrumentRepository: ...  # noqa: D102
+    @property
+    def accounts(self) -> AccountRepository: ...  # noqa: D102
+    @property
+    def journal(self) -> OrderJournal: ...  # noqa: D102
+    @property
+    def ledger(self) -> LedgerRepository: ...  # noqa: D102
+    @property
+    def strategies(self) -> StrategyRepository: ...  # noqa: D102
+    @property
+    def candles(self) -> CandleRepository: ...  # noqa: D102
+    @property
+    def writer_lock(self) -> WriterLock: ...  # noqa: D102

@@ -1,0 +1,211 @@
+"""What screens and scripts look at: immutable pictures of the engine's state. NaN in a column means unknown."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from engine.core.events import EngineEvent
+from engine.core.identifiers import AccountId
+from engine.core.orders import OrderRecord
+from engine.core.strategies import StrategyValue
+from engine.core.vocabulary import Exchange, Mark, Mode, QuoteState, Venue
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+Codes: TypeAlias = npt.NDArray[np.uint8]
+
+
+class ChainKey(msgspec.Struct, frozen=True, order=True):
+    """One expiry of one underlying."""
+
+    underlying: str
+    expiry: date
+
+
+class ChainColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Calls or puts of a chain, one element per strike; read-only arrays of shape (n,)."""
+
+    token: Integers
+    """0 where the strike has no such contract."""
+    bid: Floats
+    ask: Floats
+    last: Floats
+    volume: Floats
+    open_interest: Floats
+    """Units."""
+    open_interest_change: Floats
+    """Percent against the first open interest seen today; NaN until there are two readings."""
+    implied_volatility: Floats
+    """Annual, 0.14 is 14 %."""
+    iv_reason: Codes
+    """``engine.analytics.implied_volatility.IvReason``: why the volatility is NaN."""
+    delta: Floats
+    gamma: Floats
+    theta: Floats
+    """Per calendar day."""
+    vega: Floats
+    """Per 1 percentage point."""
+    state: Codes
+    """``QuoteState``."""
+    age_s: Floats
+    position: Integers
+    """Own signed units."""
+    working: Integers
+    """Own working orders on the contract (a count)."""
+
+
+class ChainHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures above a chain. ``None`` means unknown; ``reason`` says why."""
+
+    underlying: str
+    expiry: date
+    labels: tuple[str, ...]
+    lot_size: int
+    exchange: Exchange
+    seconds_to_expiry: float
+    spot: float | None
+    spot_state: QuoteState
+    forward: float | None
+    forward_source: str
+    """``parity``, ``future`` or ``none``."""
+    forward_grade: str
+    """A, B or C for a parity forward; empty for a future."""
+    atm_strike: float | None
+    atm_volatility: float | None
+    straddle: float | None
+    pcr_open_interest: float | None
+    pcr_volume: float | None
+    max_pain: float | None
+    reason: str = ""
+
+
+class ChainView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A chain at one moment."""
+
+    key: ChainKey
+    sequence: int
+    """Grows with each change; give it back as ``since`` to learn which rows changed."""
+    strikes: Floats
+    header: ChainHeader
+    calls: ChainColumns
+    puts: ChainColumns
+    changed: npt.NDArray[np.intp]
+    """Rows that changed after the caller's ``since``; all rows when it cannot be told."""
+
+
+class StripItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One figure of the index strip."""
+
+    label: str
+    last: Decimal | None
+    change_percent: float | None
+    state: QuoteState
+
+
+class BudgetGauge(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders used against the limits."""
+
+    second_used: int
+    second_limit: int
+    minute_used: int
+    minute_limit: int
+    day_used: int
+    day_limit: int
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's day as the clock stands."""
+
+    state: str
+    """``pre-open``, ``open``, ``closed`` or ``holiday``."""
+    extended: bool
+    """A practice session held open after the close of its day."""
+    market_time: datetime
+    """Aware UTC."""
+    speed: float
+    """Market seconds per second; 1 when live."""
+    next_event: str
+    """For example ``spot freezes`` or ``closes``."""
+    next_event_at: datetime | None
+
+
+class FeedView(msgspec.Struct, frozen=True, kw_only=True):
+    """The market data path."""
+
+    state: QuoteState
+    age_s: float | None
+    """Seconds since the last byte of any connection."""
+    connections: int
+    subscribed: int
+    packets: int
+    bad_frames: int
+    reconnects: int
+    message: str = ""
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """The status lines' figures."""
+
+    venue: Venue
+    venue_note: str
+    """How the venue's market came about: seed, snapshot, start."""
+    mode: Mode
+    account: AccountId
+    account_name: str
+    writer: bool
+    """This engine may send; false when another one holds the account."""
+    session: SessionView
+    feed: FeedView
+    budget: BudgetGauge
+    day_profit: dict[Mark, Decimal]
+    day_profit_partial: dict[Mark, tuple[str, ...]]
+    margin_utilisation: Decimal | None
+    unknown_orders: int
+    unread_events: int
+    degraded: tuple[str, ...]
+    """Services that do not run as they should, one sentence each."""
+
+
+class DeskView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the Desk draws besides the chain. ``revision`` grows with each change."""
+
+    revision: int
+    status: StatusView
+    strip: tuple[StripItem, ...]
+    strategies: tuple[StrategyValue, ...]
+    orders: tuple[OrderRecord, ...]
+    """Unknown first, then working, then the rest of the day, newest first."""
+    events: tuple[EngineEvent, ...]
+    """Newest last, bounded."""
+
+
+class UnderlyingView(msgspec.Struct, frozen=True, kw_only=True):
+    """An underlying that has options today."""
+
+    name: str
+    exchange: Exchange
+    index_token: int | None
+    lot_size: int
+    expiries: int
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the preflight."""
+
+    name: str
+    outcome: str
+    """``ok``, ``note`` or ``block``."""
+    message: str
+
+
+class DoctorView(msgspec.Struct, frozen=True, kw_only=True):
+    """The preflight: each check with its number and, when it blocks, what to do."""
+
+    at: datetime
+    checks: tuple[Check, ...]

@@ -1,0 +1,156 @@
+"""The record of orders in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from engine.core.errors import UnknownOrder
+from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber
+from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
+from storage.boundary import aware, aware_or_none, one_account, storable
+from storage.memory.store import TAG, MemoryStore, require, require_valid_request, require_valid_standing
+from storage.order_journal import queued_record, refuse_strange_events, refuse_unadoptable
+from storage.refusals import conflict
+
+
+class MemoryOrderJournal:
+    """Implements ``OrderJournal``.
+
+    Args:
+        store: Where it is kept.
+    """
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    async def record_intents(self, intents: Sequence[OrderIntent], *, epoch: int) -> tuple[OrderRecord, ...]:
+        """Write intents of one account as QUEUED orders, all or none, and give them numbers."""
+        if not intents:
+            return ()
+        account = one_account(intent.account for intent in intents)
+        for intent in intents:
+            aware(intent.created_at)
+        self._store.require_writer(account, epoch)
+        self._store.require_account(account)
+        for place, intent in enumerate(intents):
+            require(TAG.fullmatch(intent.tag) is not None, "order_intents_tag_check")
+            require(intent.idempotency_key != "", "order_intents_idempotency_key_check")
+            require(intent.intent_id != "", "order_intents_intent_id_check")
+            require_valid_request(self._store, intent.request)
+            self._refuse_known(intent, intents[:place])
+        records = []
+        for intent in intents:
+            record = queued_record(intent, self._next_number())
+            self._store.intents[intent.intent_id] = intent
+            self._store.orders[record.number] = record
+            records.append(record)
+        return tuple(records)
+
+    async def record_change(self, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int) -> None:
+        """Replace the order's standing by ``record`` and append ``events``: both or neither."""
+        refuse_strange_events(record, events)
+        for moment in (record.updated_at, record.sent_at, record.answered_at, *(event.at for event in events)):
+            aware_or_none(moment)
+        self._store.require_writer(record.account, epoch)
+        kept = self._store.orders.get(record.number)
+        if kept is None or kept.account != record.account:
+            raise UnknownOrder(f"Account {record.account} has no order o{record.number}.", field="order")
+        require_valid_request(self._store, record.request)
+        require_valid_standing(record)
+        self._refuse_known_broker_id(record.account, record.broker_order_id, but=record.number)
+        # What identifies an order is never rewritten.
+        self._store.orders[record.number] = msgspec.structs.replace(
+            record,
+            intent_id=kept.intent_id,
+            tag=kept.tag,
+            idempotency_key=kept.idempotency_key,
+            created_at=kept.created_at,
+            message=storable(record.message),
+        )
+        for event in events:
+            self._note(event)
+
+    async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
+        """Take in an order that was placed elsewhere, give it a number, and note ``event``."""
+        refuse_unadoptable(record)
+        for moment in (record.created_at, record.updated_at, event.at, record.sent_at, record.answered_at):
+            aware_or_none(moment)
+        self._store.require_writer(record.account, epoch)
+        self._store.require_account(record.account)
+        require_valid_request(self._store, record.request)
+        require_valid_standing(record)
+        self._refuse_known_broker_id(record.account, record.broker_order_id, but=None)
+        adopted = msgspec.structs.replace(record, number=self._next_number(), message=storable(record.message))
+        self._store.orders[adopted.number] = adopted
+        self._note(msgspec.structs.replace(event, number=adopted.number))
+        return adopted
+
+    async def by_idempotency_key(self, account: AccountId, key: str) -> OrderRecord | None:
+        """The order a key made, at any time."""
+        self._store.require_running()
+        for record in self._store.orders.values():
+            if record.account == account and record.idempotency_key == key:
+                return record
+        return None
+
+    async def by_number(self, number: OrderNumber) -> OrderRecord | None:
+        """One order."""
+        self._store.require_running()
+        return self._store.orders.get(number)
+
+    async def working(self, account: AccountId) -> tuple[OrderRecord, ...]:
+        """Orders in a state that is not terminal, and those presumed absent, oldest first."""
+        return self._oldest_first(
+            record
+            for record in self._of(account)
+            if record.state.is_working or record.state is OrderState.PRESUMED_ABSENT
+        )
+
+    async def since(self, account: AccountId, moment: datetime) -> tuple[OrderRecord, ...]:
+        """Orders created or changed at or after ``moment``, oldest first."""
+        first = aware(moment)
+        return self._oldest_first(
+            record for record in self._of(account) if record.created_at >= first or record.updated_at >= first
+        )
+
+    async def history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
+        """All events of one order, in order of their sequence."""
+        self._store.require_running()
+        return tuple(event for event in self._store.events if event.number == number)
+
+    def _of(self, account: AccountId) -> list[OrderRecord]:
+        self._store.require_running()
+        return [record for record in self._store.orders.values() if record.account == account]
+
+    @staticmethod
+    def _oldest_first(records: Iterable[OrderRecord]) -> tuple[OrderRecord, ...]:
+        return tuple(sorted(records, key=lambda record: (record.created_at, record.number)))
+
+    def _next_number(self) -> OrderNumber:
+        return OrderNumber(len(self._store.orders) + 1)
+
+    def _note(self, event: OrderEvent) -> None:
+        sequence = len(self._store.events) + 1
+        self._store.events.append(msgspec.structs.replace(event, sequence=sequence, detail=storable(event.detail)))
+
+    def _refuse_known(self, intent: OrderIntent, earlier: Sequence[OrderIntent]) -> None:
+        others = [*self._store.intents.values(), *earlier]
+        if any(other.intent_id == intent.intent_id for other in others):
+            raise conflict("order_intents_pkey")
+        mine = [other for other in others if other.account == intent.account]
+        if any(other.tag == intent.tag for other in mine):
+            raise conflict("order_intents_tag_key")
+        if any(other.idempotency_key == intent.idempotency_key for other in mine):
+            raise conflict("order_intents_idempotency_key_key")
+
+    def _refuse_known_broker_id(
+        self, account: AccountId, broker_order_id: BrokerOrderId | None, *, but: OrderNumber | None
+    ) -> None:
+        if broker_order_id is None:
+            return
+        for other in self._store.orders.values():
+            if other.account == account and other.broker_order_id == broker_order_id and other.number != but:
+                raise conflict("orders_broker_order_id_key")

@@ -1,0 +1,63 @@
+"""All repositories over one store in memory."""
+
+from __future__ import annotations
+
+from storage.memory.catalogue import MemoryAccounts, MemoryInstruments
+from storage.memory.ledger import MemoryLedger
+from storage.memory.order_journal import MemoryOrderJournal
+from storage.memory.store import MemoryStore
+from storage.memory.strategies import MemoryCandles, MemoryStrategies
+from storage.memory.writer_lock import MemoryWriterLock
+
+
+class MemoryRepositories:
+    """Implements ``Repositories``; each object is one engine on the store.
+
+    Args:
+        store: The rows; ``None`` makes a new, empty store.
+    """
+
+    def __init__(self, store: MemoryStore | None = None) -> None:
+        self.store = MemoryStore() if store is None else store
+        self._instruments = MemoryInstruments(self.store)
+        self._accounts = MemoryAccounts(self.store)
+        self._journal = MemoryOrderJournal(self.store)
+        self._ledger = MemoryLedger(self.store)
+        self._strategies = MemoryStrategies(self.store)
+        self._candles = MemoryCandles(self.store)
+        self._writer_lock = MemoryWriterLock(self.store)
+
+    @property
+    def instruments(self) -> MemoryInstruments:
+        """The day's dumps."""
+        return self._instruments
+
+    @property
+    def accounts(self) -> MemoryAccounts:
+        """Accounts known here."""
+        return self._accounts
+
+    @property
+    def journal(self) -> MemoryOrderJournal:
+        """Orders."""
+        return self._journal
+
+    @property
+    def ledger(self) -> MemoryLedger:
+        """Fills and movements."""
+        return self._ledger
+
+    @property
+    def strategies(self) -> MemoryStrategies:
+        """Strategies."""
+        return self._strategies
+
+    @property
+    def candles(self) -> MemoryCandles:
+        """Minute candles of strategy money."""
+        return self._candles
+
+    @property
+    def writer_lock(self) -> MemoryWriterLock:
+        """Who may write."""
+        return self._writer_lock

@@ -1,0 +1,314 @@
+"""The durable record of orders: intents before anything is sent, how each order stands, and all that happened to it.
+
+Every write is one statement, so one round trip and one commit: the fence on the writer epoch, the rows, and nothing in
+between. When the statement returns, the server has it on its disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from engine.core.errors import UnknownOrder
+from engine.core.identifiers import AccountId, OrderNumber
+from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
+from storage.boundary import aware, aware_or_none, one_account, storable
+from storage.order_rows import (
+    EVENT_COLUMNS,
+    EVENT_COLUMNS_WRITTEN,
+    RECORD_COLUMNS,
+    event_columns,
+    event_from_row,
+    record_from_row,
+    request_columns,
+)
+from storage.pool import Database
+from storage.refusals import refusals_in_words
+from storage.writer_epoch import refuse_writer
+
+# One array per column; no row comes back when the epoch is not the newest.
+RECORD_INTENTS = """
+WITH fence AS (
+    SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
+), wanted AS (
+    SELECT fence.account_id, fence.epoch, given.*
+    FROM fence, unnest(
+        $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+        $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::numeric[], $14::numeric[],
+        $15::text[], $16::text[], $17::numeric[], $18::bigint[]
+    ) WITH ORDINALITY AS given (
+        intent_id, tag, idempotency_key, created_at,
+        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+        validity, variety, market_protection, strategy,
+        place
+    )
+), intents AS (
+    INSERT INTO order_intents (
+        intent_id, account_id, tag, idempotency_key, epoch, created_at,
+        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+        validity, variety, market_protection, strategy
+    )
+    SELECT
+        intent_id, account_id, tag, idempotency_key, epoch, created_at,
+        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+        validity, variety, market_protection, strategy
+    FROM wanted
+)
+INSERT INTO orders (
+    intent_id, account_id, tag, idempotency_key,
+    exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+    validity, variety, market_protection, strategy,
+    state, filled_quantity, message, created_at, updated_at, modifications
+)
+SELECT
+    intent_id, account_id, tag, idempotency_key,
+    exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+    validity, variety, market_protection, strategy,
+    'QUEUED', 0, '', created_at, created_at, 0
+FROM wanted
+ORDER BY place
+RETURNING number, intent_id
+"""
+# What identifies an order (account, intent, tag, key, time of creation) is never rewritten.
+RECORD_CHANGE = """
+WITH fence AS (
+    SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
+), changed AS (
+    UPDATE orders SET
+        exchange = $4::text, tradingsymbol = $5::text, side = $6::text, quantity = $7::bigint,
+        order_type = $8::text, product = $9::text, price = $10::numeric, trigger_price = $11::numeric,
+        validity = $12::text, variety = $13::text, market_protection = $14::numeric, strategy = $15::bigint,
+        state = $16::text, broker_order_id = $17::text, filled_quantity = $18::bigint, average_price = $19::numeric,
+        message = $20::text, updated_at = $21::timestamptz, sent_at = $22::timestamptz,
+        answered_at = $23::timestamptz, modifications = $24::integer
+    FROM fence
+    WHERE orders.number = $3 AND orders.account_id = fence.account_id
+    RETURNING orders.number, orders.account_id, fence.epoch
+), noted AS (
+    INSERT INTO order_events (number, account_id, trigger, from_state, to_state, applied, at, detail, epoch)
+    SELECT
+        changed.number, changed.account_id, given.trigger, given.from_state, given.to_state, given.applied,
+        given.at, given.detail, changed.epoch
+    FROM changed, unnest($25::text[], $26::text[], $27::text[], $28::boolean[], $29::timestamptz[], $30::text[])
+        WITH ORDINALITY AS given (trigger, from_state, to_state, applied, at, detail, place)
+    ORDER BY given.place
+)
+SELECT EXISTS (SELECT FROM fence) AS is_writer, EXISTS (SELECT FROM changed) AS is_known
+"""
+ADOPT = """
+WITH fence AS (
+    SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
+), adopted AS (
+    INSERT INTO orders (
+        account_id,
+        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+        validity, variety, market_protection, strategy,
+        state, broker_order_id, filled_quantity, average_price, message, updated_at, sent_at, answered_at,
+        modifications, tag, idempotency_key, created_at
+    )
+    SELECT
+        account_id,
+        $3::text, $4::text, $5::text, $6::bigint, $7::text, $8::text, $9::numeric, $10::numeric,
+        $11::text, $12::text, $13::numeric, $14::bigint,
+        $15::text, $16::text, $17::bigint, $18::numeric, $19::text, $20::timestamptz, $21::timestamptz,
+        $22::timestamptz, $23::integer, $24::text, $25::text, $26::timestamptz
+    FROM fence
+    RETURNING number, account_id
+), noted AS (
+    INSERT INTO order_events (number, account_id, trigger, from_state, to_state, applied, at, detail, epoch)
+    SELECT
+        adopted.number, adopted.account_id, $27::text, $28::text, $29::text, $30::boolean, $31::timestamptz,
+        $32::text, $2
+    FROM adopted
+)
+SELECT number FROM adopted
+"""
+# The text put together below is all ours, nothing of it comes from outside.
+READ_BY_KEY = f"SELECT {RECORD_COLUMNS} FROM orders WHERE account_id = $1 AND idempotency_key = $2"  # noqa: S608
+READ_BY_NUMBER = f"SELECT {RECORD_COLUMNS} FROM orders WHERE number = $1"  # noqa: S608
+# The condition is spelled as the partial index has it.
+READ_WORKING = f"""
+SELECT {RECORD_COLUMNS}
+FROM orders
+WHERE account_id = $1 AND state NOT IN ('COMPLETE', 'REJECTED', 'CANCELLED', 'NOT_SENT')
+ORDER BY created_at, number
+"""  # noqa: S608
+READ_SINCE = f"""
+SELECT {RECORD_COLUMNS}
+FROM orders
+WHERE account_id = $1 AND (created_at >= $2 OR updated_at >= $2)
+ORDER BY created_at, number
+"""  # noqa: S608
+READ_HISTORY = f"SELECT {EVENT_COLUMNS} FROM order_events WHERE number = $1 ORDER BY sequence"  # noqa: S608
+
+
+class PostgresOrderJournal:
+    """Implements ``OrderJournal``.
+
+    Args:
+        database: Where it is kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record_intents(self, intents: Sequence[OrderIntent], *, epoch: int) -> tuple[OrderRecord, ...]:
+        """Write intents of one account as QUEUED orders, all or none, and give them numbers.
+
+        Raises:
+            StorageConflict: a tag or an idempotency key is already there; nothing was written.
+            WriterLost: ``epoch`` is not the newest.
+            InvalidInput: the account is not known.
+            UnknownStrategy: a strategy is not known.
+        """
+        if not intents:
+            return ()
+        account = one_account(intent.account for intent in intents)
+        requests = [request_columns(intent.request) for intent in intents]
+        with refusals_in_words():
+            async with self._database.acquire() as session:
+                rows = await session.fetch(
+                    RECORD_INTENTS,
+                    account,
+                    epoch,
+                    [intent.intent_id for intent in intents],
+                    [intent.tag for intent in intents],
+                    [intent.idempotency_key for intent in intents],
+                    [aware(intent.created_at) for intent in intents],
+                    *(list(column) for column in zip(*requests, strict=True)),
+                )
+        if not rows:
+            refuse_writer(account)
+        numbers = {row["intent_id"]: OrderNumber(row["number"]) for row in rows}
+        return tuple(queued_record(intent, numbers[intent.intent_id]) for intent in intents)
+
+    async def record_change(self, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int) -> None:
+        """Replace the order's standing by ``record`` and append ``events``: both or neither.
+
+        Raises:
+            UnknownOrder: the account has no order with this number.
+            StorageConflict: another order has this broker order id.
+            WriterLost: ``epoch`` is not the newest.
+        """
+        refuse_strange_events(record, events)
+        noted = [event_columns(event) for event in events]
+        with refusals_in_words():
+            async with self._database.acquire() as session:
+                row = await session.fetchrow(
+                    RECORD_CHANGE,
+                    record.account,
+                    epoch,
+                    record.number,
+                    *request_columns(record.request),
+                    *_standing(record),
+                    *([list(column) for column in zip(*noted, strict=True)] or [[]] * EVENT_COLUMNS_WRITTEN),
+                )
+        if row is None or not row["is_writer"]:
+            refuse_writer(record.account)
+        if not row["is_known"]:
+            raise UnknownOrder(f"Account {record.account} has no order o{record.number}.", field="order")
+
+    async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
+        """Take in an order that was placed elsewhere, give it a number, and note ``event``.
+
+        Raises:
+            StorageConflict: this broker order id is known already.
+            WriterLost: ``epoch`` is not the newest.
+        """
+        refuse_unadoptable(record)
+        with refusals_in_words():
+            async with self._database.acquire() as session:
+                number = await session.fetchval(
+                    ADOPT,
+                    record.account,
+                    epoch,
+                    *request_columns(record.request),
+                    *_standing(record),
+                    record.tag,
+                    record.idempotency_key,
+                    aware(record.created_at),
+                    *event_columns(event),
+                )
+        if number is None:
+            refuse_writer(record.account)
+        return msgspec.structs.replace(record, number=OrderNumber(number), message=storable(record.message))
+
+    async def by_idempotency_key(self, account: AccountId, key: str) -> OrderRecord | None:
+        """The order a key made, at any time."""
+        async with self._database.acquire() as session:
+            row = await session.fetchrow(READ_BY_KEY, account, key)
+        return None if row is None else record_from_row(row)
+
+    async def by_number(self, number: OrderNumber) -> OrderRecord | None:
+        """One order."""
+        async with self._database.acquire() as session:
+            row = await session.fetchrow(READ_BY_NUMBER, number)
+        return None if row is None else record_from_row(row)
+
+    async def working(self, account: AccountId) -> tuple[OrderRecord, ...]:
+        """Orders in a state that is not terminal, and those presumed absent, oldest first."""
+        async with self._database.acquire() as session:
+            return tuple(record_from_row(row) for row in await session.fetch(READ_WORKING, account))
+
+    async def since(self, account: AccountId, moment: datetime) -> tuple[OrderRecord, ...]:
+        """Orders created or changed at or after ``moment``, oldest first."""
+        async with self._database.acquire() as session:
+            return tuple(record_from_row(row) for row in await session.fetch(READ_SINCE, account, aware(moment)))
+
+    async def history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
+        """All events of one order, in order of their sequence."""
+        async with self._database.acquire() as session:
+            return tuple(event_from_row(row) for row in await session.fetch(READ_HISTORY, number))
+
+
+def queued_record(intent: OrderIntent, number: OrderNumber) -> OrderRecord:
+    """How an order stands when its intent has just been written."""
+    return OrderRecord(
+        number=number,
+        intent_id=intent.intent_id,
+        account=intent.account,
+        tag=intent.tag,
+        request=intent.request,
+        state=OrderState.QUEUED,
+        idempotency_key=intent.idempotency_key,
+        created_at=intent.created_at,
+        updated_at=intent.created_at,
+    )
+
+
+def refuse_strange_events(record: OrderRecord, events: Sequence[OrderEvent]) -> None:
+    """Check that events are of the order that they are written with.
+
+    Raises:
+        ValueError: one is of another order or account.
+    """
+    for event in events:
+        if event.number != record.number or event.account != record.account:
+            raise ValueError(f"an event of o{event.number} ({event.account}) cannot be written with o{record.number}")
+
+
+def refuse_unadoptable(record: OrderRecord) -> None:
+    """Check that an order comes from outside.
+
+    Raises:
+        ValueError: it has an intent of ours, or no id of the broker's.
+    """
+    if record.intent_id is not None or record.broker_order_id is None:
+        raise ValueError("an adopted order has a broker order id and no intent of ours")
+
+
+def _standing(record: OrderRecord) -> tuple[object, ...]:
+    """The columns of an order that change on its way, in the order of the statements."""
+    return (
+        record.state,
+        record.broker_order_id,
+        record.filled_quantity,
+        record.average_price,
+        storable(record.message),
+        aware(record.updated_at),
+        aware_or_none(record.sent_at),
+        aware_or_none(record.answered_at),
+        record.modifications,
+    )

@@ -1,0 +1,110 @@
+"""Orders and their events as rows: which value goes to which column, and back."""
+
+from __future__ import annotations
+
+from engine.core.identifiers import (
+    AccountId,
+    BrokerOrderId,
+    InstrumentKey,
+    IntentId,
+    OrderNumber,
+    OrderTag,
+    StrategyNumber,
+)
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState, OrderTrigger
+from engine.core.vocabulary import Exchange, OrderType, Product, Side, Validity, Variety
+from storage.boundary import aware, storable
+from storage.session import Row
+
+RECORD_COLUMNS = """
+    number, intent_id, account_id, tag, idempotency_key,
+    exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+    validity, variety, market_protection, strategy,
+    state, broker_order_id, filled_quantity, average_price, message, created_at, updated_at, sent_at, answered_at,
+    modifications
+"""
+EVENT_COLUMNS = "sequence, number, account_id, trigger, from_state, to_state, applied, at, detail"
+EVENT_COLUMNS_WRITTEN = 6
+"""How many columns ``event_columns`` gives."""
+
+
+def request_columns(request: OrderRequest) -> tuple[object, ...]:
+    """The columns from ``exchange`` to ``strategy``, in the order of ``RECORD_COLUMNS``."""
+    return (
+        request.instrument.exchange,
+        request.instrument.tradingsymbol,
+        request.side,
+        request.quantity,
+        request.order_type,
+        request.product,
+        request.price,
+        request.trigger_price,
+        request.validity,
+        request.variety,
+        request.market_protection,
+        request.strategy,
+    )
+
+
+def event_columns(event: OrderEvent) -> tuple[object, ...]:
+    """The columns from ``trigger`` to ``detail``, in the order of ``EVENT_COLUMNS``."""
+    return (
+        event.trigger,
+        event.from_state,
+        event.to_state,
+        event.applied,
+        aware(event.at),
+        storable(event.detail),
+    )
+
+
+def record_from_row(row: Row) -> OrderRecord:
+    """Build an order from a row of ``RECORD_COLUMNS``."""
+    strategy = row["strategy"]
+    request = OrderRequest(
+        instrument=InstrumentKey(Exchange(row["exchange"]), row["tradingsymbol"]),
+        side=Side(row["side"]),
+        quantity=row["quantity"],
+        order_type=OrderType(row["order_type"]),
+        product=Product(row["product"]),
+        price=row["price"],
+        trigger_price=row["trigger_price"],
+        validity=Validity(row["validity"]),
+        variety=Variety(row["variety"]),
+        market_protection=row["market_protection"],
+        strategy=None if strategy is None else StrategyNumber(strategy),
+    )
+    intent_id, tag, broker_order_id = row["intent_id"], row["tag"], row["broker_order_id"]
+    return OrderRecord(
+        number=OrderNumber(row["number"]),
+        intent_id=None if intent_id is None else IntentId(intent_id),
+        account=AccountId(row["account_id"]),
+        tag=None if tag is None else OrderTag(tag),
+        request=request,
+        state=OrderState(row["state"]),
+        broker_order_id=None if broker_order_id is None else BrokerOrderId(broker_order_id),
+        filled_quantity=row["filled_quantity"],
+        average_price=row["average_price"],
+        message=row["message"],
+        idempotency_key=row["idempotency_key"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        sent_at=row["sent_at"],
+        answered_at=row["answered_at"],
+        modifications=row["modifications"],
+    )
+
+
+def event_from_row(row: Row) -> OrderEvent:
+    """Build an event from a row of ``EVENT_COLUMNS``."""
+    return OrderEvent(
+        number=OrderNumber(row["number"]),
+        account=AccountId(row["account_id"]),
+        trigger=OrderTrigger(row["trigger"]),
+        from_state=OrderState(row["from_state"]),
+        to_state=OrderState(row["to_state"]),
+        applied=row["applied"],
+        at=row["at"],
+        detail=row["detail"],
+        sequence=row["sequence"],
+    )

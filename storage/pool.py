@@ -1,0 +1,247 @@
+"""The pool of connections to one database, with bounded size, bounded waits and its health in view.
+
+Overload policy: at most ``max_size`` statements run at once; who waits longer than ``acquire_timeout_s`` for a
+connection is refused with ``StorageTimeout``. Nothing queues for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from types import TracebackType
+
+import asyncpg
+import msgspec
+
+from engine.core.errors import SetupError, StorageTimeout, StorageUnavailable
+from storage.session import MILLISECONDS, Isolation, Row, Session, translated_errors
+
+logger = logging.getLogger(__name__)
+
+JSONB_FORMAT_VERSION = b"\x01"
+"""First byte of jsonb in PostgreSQL's binary format."""
+CLIENT_GRACE_S = 1.0
+"""How much later than the server the client gives a statement up, so that the server's clearer answer comes first."""
+
+
+class PoolHealth(msgspec.Struct, frozen=True):
+    """The pool at one moment."""
+
+    is_open: bool
+    size: int
+    """Connections that exist."""
+    in_use: int
+    waiting: int
+    """Tasks that wait for a connection."""
+    size_max: int
+
+
+class Database:
+    """One database and the pool of connections to it.
+
+    Args:
+        dsn: URL of the database, ``postgresql://…``.
+        min_size: Connections made at once when opening.
+        max_size: Most connections at a time.
+        acquire_timeout_s: Longest wait for a connection, seconds.
+        statement_timeout_s: Longest time of one statement, seconds; enforced by the server.
+        connect_timeout_s: Longest time to make one connection, seconds.
+        close_timeout_s: How long closing waits for statements that run, seconds; afterwards they are cut off.
+        application_name: How the server lists our connections.
+        on_statement: Told every statement's text before it is sent; for tests that count queries.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        min_size: int = 1,
+        max_size: int = 10,
+        acquire_timeout_s: float = 5.0,
+        statement_timeout_s: float = 10.0,
+        connect_timeout_s: float = 10.0,
+        close_timeout_s: float = 5.0,
+        application_name: str = "workstation",
+        on_statement: Callable[[str], None] | None = None,
+    ) -> None:
+        self._dsn = dsn
+        self._min_size = min(min_size, max_size)
+        self._max_size = max_size
+        self._acquire_timeout_s = acquire_timeout_s
+        self._statement_timeout_s = statement_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+        self._close_timeout_s = close_timeout_s
+        self._application_name = application_name
+        self._on_statement = on_statement
+        self._pool: asyncpg.Pool[Row] | None = None
+        self._waiting = 0
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            SetupError: the URL is wrong, or the server knows neither the user nor the database.
+            StorageUnavailable: no server answers.
+            StorageTimeout: it takes too long.
+        """
+        if self._pool is not None:
+            return
+        with translated_errors(), setup_errors():
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=self._min_size,
+                max_size=self._max_size,
+                timeout=self._connect_timeout_s,
+                command_timeout=self._statement_timeout_s + CLIENT_GRACE_S,
+                init=prepare_connection,
+                reset=_nothing_to_reset,
+                server_settings=connection_settings(
+                    self._application_name, statement_timeout_s=self._statement_timeout_s
+                ),
+            )
+
+    async def close(self) -> None:
+        """Close all connections; statements that still run after ``close_timeout_s`` are cut off."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(self._close_timeout_s):
+                await pool.close()
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            logger.warning("the pool did not close in order and was cut off: %s", error)
+            pool.terminate()
+
+    async def __aenter__(self) -> Database:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @contextlib.asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Session]:
+        """Borrow a connection for the body of an ``async with``.
+
+        Raises:
+            StorageTimeout: all are in use for ``acquire_timeout_s``, or the server does not answer.
+            StorageUnavailable: the pool is closed, or the server is gone.
+        """
+        pool = self._pool
+        if pool is None:
+            raise StorageUnavailable("The database is closed.")
+        self._waiting += 1
+        try:
+            with translated_errors():
+                connection = await pool.acquire(timeout=self._acquire_timeout_s)
+        except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise StorageUnavailable(f"No connection to the database is to be had: {error}.") from error
+        except StorageTimeout as error:
+            if pool.get_idle_size() == 0 and pool.get_size() >= self._max_size:
+                raise StorageTimeout(
+                    f"All {self._max_size} connections to the database were in use for {self._acquire_timeout_s:g} s. "
+                    "Raise the size of the pool, or find what holds them."
+                ) from error
+            raise
+        finally:
+            self._waiting -= 1
+        try:
+            yield Session(
+                connection, timeout_s=pool_timeout(self._statement_timeout_s), on_statement=self._on_statement
+            )
+        finally:
+            try:
+                await pool.release(connection)
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                # What the body committed is committed; the broken connection has left the pool.
+                logger.debug("a connection was lost while it was given back: %s", error)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[Session]:
+        """Borrow a connection with a transaction open on it: committed when the body ends, else rolled back."""
+        async with self.acquire() as session, session.transaction(isolation):
+            yield session
+
+    def health(self) -> PoolHealth:
+        """The pool now; asks the server nothing."""
+        pool = self._pool
+        if pool is None:
+            return PoolHealth(is_open=False, size=0, in_use=0, waiting=0, size_max=self._max_size)
+        return PoolHealth(
+            is_open=True,
+            size=pool.get_size(),
+            in_use=pool.get_size() - pool.get_idle_size(),
+            waiting=self._waiting,
+            size_max=self._max_size,
+        )
+
+    async def ping(self, monotonic: Callable[[], float] = time.monotonic) -> float:
+        """Seconds from asking for a connection to the answer of the shortest statement."""
+        started = monotonic()
+        async with self.acquire() as session:
+            await session.fetchval("SELECT 1")
+        return monotonic() - started
+
+
+def pool_timeout(statement_timeout_s: float) -> float:
+    """The client's own limit for a statement that the server may run for ``statement_timeout_s``."""
+    return statement_timeout_s + CLIENT_GRACE_S
+
+
+def connection_settings(application_name: str, *, statement_timeout_s: float) -> dict[str, str]:
+    """What every connection of ours asks of the server, whatever its own configuration says."""
+    timeout_ms = str(round(statement_timeout_s * MILLISECONDS))
+    return {
+        "application_name": application_name,
+        "timezone": "UTC",
+        "datestyle": "ISO",
+        "search_path": "public",
+        "synchronous_commit": "on",  # an acknowledged write is on the disk
+        "statement_timeout": timeout_ms,
+        "lock_timeout": timeout_ms,
+        "idle_in_transaction_session_timeout": str(round(2 * statement_timeout_s * MILLISECONDS)),
+    }
+
+
+async def prepare_connection(connection: asyncpg.Connection[Row]) -> None:
+    """Teach a new connection jsonb; numeric (Decimal) and timestamptz (aware UTC) are right as they come."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_encode_jsonb, decoder=_decode_jsonb, format="binary"
+    )
+
+
+def _encode_jsonb(value: object) -> bytes:
+    return JSONB_FORMAT_VERSION + msgspec.json.encode(value)
+
+
+def _decode_jsonb(data: bytes) -> object:
+    return msgspec.json.decode(memoryview(data)[len(JSONB_FORMAT_VERSION) :])
+
+
+async def _nothing_to_reset(_: asyncpg.Connection[Row]) -> None:
+    """Spare the round trip of RESET ALL: a session offers no way to change the state of a connection.
+
+    An open transaction is rolled back by the driver before this is called.
+    """
+
+
+@contextlib.contextmanager
+def setup_errors() -> Iterator[None]:
+    """Turn refusals that no waiting will cure into ``SetupError``. Passwords are never repeated."""
+    try:
+        yield
+    except asyncpg.InvalidCatalogNameError as error:
+        raise SetupError(f"The database server answers, but {error}. Create it, or name another one.") from error
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError) as error:
+        raise SetupError(
+            f"The database server refused the user: {error}. Check the user and password in the URL."
+        ) from error
+    except (asyncpg.ClientConfigurationError, ValueError) as error:
+        raise SetupError(
+            "The URL of the database cannot be used; it looks like postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+        ) from error

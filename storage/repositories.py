@@ -1,0 +1,65 @@
+"""All repositories over one PostgreSQL database."""
+
+from __future__ import annotations
+
+from storage.accounts import PostgresAccounts
+from storage.candles import PostgresCandles
+from storage.instruments import PostgresInstruments
+from storage.ledger import PostgresLedger
+from storage.order_journal import PostgresOrderJournal
+from storage.pool import Database
+from storage.strategies import PostgresStrategies
+from storage.writer_lock import PostgresWriterLock
+
+
+class PostgresRepositories:
+    """Implements ``Repositories``. Open and close the database and close the writer lock around its use.
+
+    Args:
+        database: The open pool.
+        writer_lock: Holds its locks on connections of its own.
+    """
+
+    def __init__(self, database: Database, writer_lock: PostgresWriterLock) -> None:
+        self._instruments = PostgresInstruments(database)
+        self._accounts = PostgresAccounts(database)
+        self._journal = PostgresOrderJournal(database)
+        self._ledger = PostgresLedger(database)
+        self._strategies = PostgresStrategies(database)
+        self._candles = PostgresCandles(database)
+        self._writer_lock = writer_lock
+
+    @property
+    def instruments(self) -> PostgresInstruments:
+        """The day's dumps."""
+        return self._instruments
+
+    @property
+    def accounts(self) -> PostgresAccounts:
+        """Accounts known here."""
+        return self._accounts
+
+    @property
+    def journal(self) -> PostgresOrderJournal:
+        """Orders."""
+        return self._journal
+
+    @property
+    def ledger(self) -> PostgresLedger:
+        """Fills and movements."""
+        return self._ledger
+
+    @property
+    def strategies(self) -> PostgresStrategies:
+        """Strategies."""
+        return self._strategies
+
+    @property
+    def candles(self) -> PostgresCandles:
+        """Minute candles of strategy money."""
+        return self._candles
+
+    @property
+    def writer_lock(self) -> PostgresWriterLock:
+        """Who may write."""
+        return self._writer_lock

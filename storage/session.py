@@ -1,0 +1,202 @@
+"""A connection lent by the pool: every call has a time limit, and the driver's errors become ours in one place.
+
+Invariant: nothing outside this module and the pool sees an exception of the driver. A write that ends in
+``StorageUnavailable`` or ``StorageTimeout`` may have been committed or not: read before writing again, or write in
+a way that a second time changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from engine.core.errors import StorageError, StorageTimeout, StorageUnavailable
+from storage.errors import RowRefused, StorageFull, UniqueRefused
+
+Row = asyncpg.Record
+Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+AnyConnection: TypeAlias = "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
+
+MILLISECONDS = 1000
+SET_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', $1, true)"
+
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.DatabaseDroppedError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""The server, or this connection to it, is not there; another attempt later may find it."""
+SLOW = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+"""The server gave up waiting."""
+
+
+@contextlib.contextmanager
+def translated_errors(connection: AnyConnection | None = None) -> Iterator[None]:
+    """Turn the driver's and the socket's exceptions of the body into the project's.
+
+    Args:
+        connection: The one that the body uses. A complaint of the driver about one that was lost is a lost connection,
+            not a mistake in the program; one whose state the driver has lost track of is ended.
+    """
+    try:
+        yield
+    except TimeoutError as error:
+        raise StorageTimeout(
+            "The database did not answer within the set time. It may be overloaded or stopped."
+        ) from error
+    except SLOW as error:
+        raise StorageTimeout(f"The database gave a statement up: {error}.") from error
+    except LOST as error:
+        raise StorageUnavailable(f"The database is not to be reached: {error}.") from error
+    except OSError as error:
+        raise StorageUnavailable(f"The database is not to be reached: {error.strerror or error}.") from error
+    except asyncpg.InternalClientError as error:
+        # Seen when a dying server's last message arrives between two statements.
+        if connection is None:
+            raise
+        with contextlib.suppress(asyncpg.InterfaceError):
+            connection.terminate()
+        raise StorageUnavailable("The connection to the database was lost.") from error
+    except asyncpg.InterfaceError as error:
+        if connection is None or not is_gone(connection):
+            raise
+        raise StorageUnavailable("The connection to the database was lost.") from error
+    except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
+        raise StorageFull(
+            f"The database has no room left to write ({error}). What was acknowledged is kept. Free some space."
+        ) from error
+    except asyncpg.UniqueViolationError as error:
+        raise UniqueRefused(
+            f"A row like this is there already: {error.detail or error}", error.constraint_name or ""
+        ) from error
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise RowRefused(f"The database refused a row: {error}", error.constraint_name or "") from error
+    except asyncpg.PostgresError as error:
+        raise StorageError(f"The database refused a statement: {error}") from error
+
+
+def is_gone(connection: AnyConnection) -> bool:
+    """Whether a connection has been lost. A pool takes a lost one back by itself; its proxy then answers nothing."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
+class Session:
+    """A borrowed connection. Use it inside the ``async with`` that lent it, and by one task at a time.
+
+    Args:
+        connection: The driver's connection.
+        timeout_s: Time limit of a call that names none, seconds.
+        on_statement: Told the text of every statement before it is sent; for counting.
+    """
+
+    def __init__(
+        self,
+        connection: AnyConnection,
+        *,
+        timeout_s: float,
+        on_statement: Callable[[str], None] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._timeout_s = timeout_s
+        self._on_statement = on_statement
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection has been lost."""
+        return is_gone(self._connection)
+
+    async def fetch(self, statement: str, *parameters: object, timeout_s: float | None = None) -> list[Row]:
+        """All rows of a query."""
+        with self._call(statement):
+            return await self._connection.fetch(statement, *parameters, timeout=timeout_s or self._timeout_s)
+
+    async def pages(
+        self, statement: str, *parameters: object, rows_per_page: int, timeout_s: float | None = None
+    ) -> AsyncIterator[list[Row]]:
+        """All rows of a query, some at a time, so that other tasks get their turn. Needs an open transaction."""
+        timeout = timeout_s or self._timeout_s
+        with self._call(statement):
+            cursor = await self._connection.cursor(statement, *parameters, timeout=timeout)
+        while True:
+            with translated_errors(self._connection):
+                rows = await cursor.fetch(rows_per_page, timeout=timeout)
+            if not rows:
+                return
+            yield rows
+
+    async def fetchrow(self, statement: str, *parameters: object, timeout_s: float | None = None) -> Row | None:
+        """The first row of a query, or ``None``."""
+        with self._call(statement):
+            return await self._connection.fetchrow(statement, *parameters, timeout=timeout_s or self._timeout_s)
+
+    async def fetchval(self, statement: str, *parameters: object, timeout_s: float | None = None) -> Any:  # noqa: ANN401 - whatever the column holds
+        """The first column of the first row, or ``None``."""
+        with self._call(statement):
+            return await self._connection.fetchval(statement, *parameters, timeout=timeout_s or self._timeout_s)
+
+    async def execute(self, statement: str, *parameters: object, timeout_s: float | None = None) -> str:
+        """Run a statement; returns PostgreSQL's command tag, for example ``INSERT 0 1``."""
+        with self._call(statement):
+            return await self._connection.execute(statement, *parameters, timeout=timeout_s or self._timeout_s)
+
+    async def executemany(
+        self, statement: str, parameters: Iterable[Sequence[object]], *, timeout_s: float | None = None
+    ) -> None:
+        """Run a statement once per row of parameters; all or none are kept."""
+        with self._call(statement):
+            await self._connection.executemany(statement, parameters, timeout=timeout_s or self._timeout_s)
+
+    async def copy_records(
+        self,
+        table: str,
+        columns: Sequence[str],
+        records: Iterable[tuple[object, ...]] | AsyncIterable[tuple[object, ...]],
+        *,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Append rows by binary COPY: for thousands of rows."""
+        with self._call(f"COPY {table}"):
+            await self._connection.copy_records_to_table(
+                table, columns=list(columns), records=records, timeout=timeout_s or self._timeout_s
+            )
+
+    async def allow_until_commit(self, seconds: float) -> None:
+        """Let the statements of the open transaction run longer than the pool's limit: for bulk work."""
+        await self.execute(SET_STATEMENT_TIMEOUT, str(round(seconds * MILLISECONDS)))
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[None]:
+        """Commit what the body did, or, if it raises, none of it. Leaving without an error means committed."""
+        transaction = self._connection.transaction(isolation=isolation)
+        with self._call("BEGIN"):
+            await transaction.start()
+        try:
+            yield
+        except (Exception, asyncio.CancelledError, GeneratorExit):
+            # A lost connection has rolled back by itself; the body's own error is the one to report.
+            with contextlib.suppress(StorageError), self._call("ROLLBACK"):
+                await transaction.rollback()
+            raise
+        with self._call("COMMIT"):
+            await transaction.commit()
+
+    @contextlib.contextmanager
+    def _call(self, statement: str) -> Iterator[None]:
+        if self._on_statement is not None:
+            self._on_statement(statement)
+        with translated_errors(self._connection):
+            yield

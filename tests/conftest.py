@@ -1,0 +1,32 @@
+"""Rules every test lives under."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+
+@pytest_asyncio.fixture
+async def clean_loop() -> AsyncIterator[None]:
+    """Fail a test that leaves a task running or lets an exception reach the loop."""
+    loop = asyncio.get_running_loop()
+    before = asyncio.all_tasks()
+    unhandled: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: unhandled.append(context))
+    yield
+    await asyncio.sleep(0)
+    leaked = [task.get_name() for task in asyncio.all_tasks() - before if task is not asyncio.current_task()]
+    assert not leaked, f"tasks left running: {leaked}"
+    assert not unhandled, f"exceptions that reached the loop: {unhandled}"
+
+
+@pytest.fixture(autouse=True)
+def every_async_test_cleans_up(request: pytest.FixtureRequest) -> None:
+    """Give each asynchronous test the leak guard; synchronous ones run without a loop."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("clean_loop")
