@@ -1,0 +1,1 @@
+"""A small exchange that speaks Kite Connect v3 on loopback, as a process of its own."""
