@@ -1,0 +1,283 @@
+"""One supervised connection to Kite's ticker.
+
+``run`` keeps it up for as long as it is not cancelled: it connects, tells what is desired, hands bytes on, replaces a
+connection that falls silent, and waits longer after each failure. A refused session stops it until ``renew``.
+
+Invariants: after each (re)connection the whole desired state is told; between connections nothing is remembered but the
+wait; the token is never logged nor part of an error; when ``run`` ends nothing of it is left, neither task nor socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from urllib.parse import urlencode, urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from engine.brokers.feed import FeedListener, FeedMode, feed_change
+from engine.brokers.kite.feed_messages import subscription_messages
+from engine.brokers.kite.session import API_VERSION, KiteCredentials
+from engine.core.errors import InvalidInput, SessionExpired
+
+_FORBIDDEN = 403
+_HEARTBEAT_BYTES = 1
+_CHECKS_PER_LIMIT = 4
+"""How often within the silence limit the watchdog looks."""
+_NS_PER_S = 1e9
+_RENEWED = "the session was renewed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickerSettings:
+    """How one connection is kept (durations in seconds)."""
+
+    silence_limit_s: float = 5.0
+    """A connection without a byte for longer, while the market is open, is replaced."""
+    open_timeout_s: float = 5.0
+    close_timeout_s: float = 1.0
+    backoff_initial_s: float = 0.5
+    backoff_max_s: float = 30.0
+    stable_after_s: float = 10.0
+    """A connection that lasted this long ends the row of failures."""
+    subscription_chunk: int = 500
+    """Most tokens in one message."""
+    frame_bytes_max: int = 1 << 20
+    """A larger frame closes the connection; 3,000 full packets are 558,002 bytes."""
+
+
+@dataclass(slots=True)
+class TickerStats:
+    """Counts since the ticker was made."""
+
+    connections: int = 0
+    bytes: int = 0
+    binary_frames: int = 0
+    heartbeats: int = 0
+    text_frames: int = 0
+    silent_replaced: int = 0
+    """Connections given up by the watchdog."""
+    last_byte_ns: int | None = None
+    """Monotonic; ``None`` before the first byte."""
+    last_failure: str = ""
+
+    @property
+    def reconnects(self) -> int:
+        """Connections after the first."""
+        return max(0, self.connections - 1)
+
+    def last_byte_age_s(self, now_ns: int) -> float | None:
+        """Seconds since the last byte; ``None`` before the first."""
+        return None if self.last_byte_ns is None else (now_ns - self.last_byte_ns) / _NS_PER_S
+
+
+class KiteTicker:
+    """One connection; make several for a pool.
+
+    Args:
+        root: ``ws://`` or ``wss://`` address of the ticker, without query.
+        credentials: Key and token.
+        desired: Gives what this connection should carry (token → mode), whenever asked.
+        listener: Hears everything.
+        is_open: Whether the market is open, so that silence means trouble.
+        random: Jitter of the waits.
+        settings: How the connection is kept.
+        monotonic_ns: The clock of receipt and of silence.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        credentials: KiteCredentials,
+        *,
+        desired: Callable[[], Mapping[int, FeedMode]],
+        listener: FeedListener,
+        is_open: Callable[[], bool],
+        random: Random,
+        settings: TickerSettings | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        if urlsplit(root).scheme not in {"ws", "wss"}:
+            raise InvalidInput(f'"{root}" is not a ticker address; it begins with ws:// or wss://.', field="root")
+        self._root = root.rstrip("/")
+        self._credentials = credentials
+        self._desired = desired
+        self._listener = listener
+        self._is_open = is_open
+        self._random = random
+        self._settings = settings or TickerSettings()
+        self._monotonic_ns = monotonic_ns
+        self._changed = asyncio.Event()
+        self._renewed = asyncio.Event()
+        self._connection: ClientConnection | None = None
+        self._given_up = ""
+        self.stats = TickerStats()
+        # The library writes the request line, token and all, to its logger at DEBUG: it gets one that never will.
+        self._wire_logger = logging.Logger(f"{__name__}.wire", logging.WARNING)  # noqa: LOG001 - deliberately unregistered
+        self._wire_logger.parent = logging.getLogger(__name__)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a connection is up."""
+        return self._connection is not None
+
+    def subscriptions_changed(self) -> None:
+        """Tell the connection what changed in ``desired``, soon; many calls at once cost one round of messages."""
+        self._changed.set()
+
+    def renew(self, access_token: str) -> None:
+        """Take a new token: a refused ticker goes on, a running one is replaced by a connection with the new token."""
+        if access_token != self._credentials.access_token:
+            self._credentials.renew(access_token)
+        self._renewed.set()
+        self._give_up(_RENEWED)
+
+    async def run(self) -> None:
+        """Keep the connection up until cancelled."""
+        failures = 0
+        while True:
+            self._renewed.clear()
+            started = self._monotonic_ns()
+            try:
+                await self._serve()
+            except InvalidStatus as error:
+                status = error.response.status_code
+                if status == _FORBIDDEN:
+                    await self._wait_for_login()
+                    failures = 0
+                    continue
+                self.stats.last_failure = f"the ticker answered HTTP {status}"
+            except (OSError, WebSocketException) as error:
+                self.stats.last_failure = f"could not connect: {type(error).__name__}"
+            if (self._monotonic_ns() - started) / _NS_PER_S >= self._settings.stable_after_s:
+                failures = 0
+            if not self._renewed.is_set():
+                await asyncio.sleep(self._wait_s(failures))
+            failures += 1
+
+    async def _serve(self) -> None:
+        """Make one connection and live with it until it ends."""
+        settings = self._settings
+        query = urlencode({"api_key": self._credentials.api_key, "access_token": self._credentials.access_token})
+        async with connect(
+            f"{self._root}/?{query}",
+            additional_headers={"X-Kite-Version": API_VERSION},
+            compression=None,
+            proxy=None,
+            ping_interval=None,  # the broker beats its own heart; silence is judged by the watchdog below
+            open_timeout=settings.open_timeout_s,
+            close_timeout=settings.close_timeout_s,
+            max_size=settings.frame_bytes_max,
+            logger=self._wire_logger,
+        ) as connection:
+            reason = "the ticker was stopped"
+            self._begin(connection)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    helpers = (group.create_task(self._tell(connection)), group.create_task(self._watch()))
+                    reason = await self._receive(connection)
+                    for helper in helpers:
+                        helper.cancel()
+            finally:
+                self._connection = None
+                self.stats.last_failure = reason
+                self._listener.disconnected(reason)
+
+    def _begin(self, connection: ClientConnection) -> None:
+        now = self._monotonic_ns()
+        self._connection = connection
+        self._given_up = ""
+        self._changed.set()
+        self.stats.connections += 1
+        self.stats.last_byte_ns = now
+        self._listener.connected(now)
+        if self._renewed.is_set():  # while this connection was being made, with the old token
+            self._give_up(_RENEWED)
+
+    async def _receive(self, connection: ClientConnection) -> str:
+        """Hand on what comes; returns why it ended."""
+        stats, listener, clock = self.stats, self._listener, self._monotonic_ns
+        try:
+            while True:
+                message = await connection.recv()
+                now = clock()
+                stats.last_byte_ns = now
+                stats.bytes += len(message)
+                listener.heard(now)
+                if isinstance(message, str):
+                    stats.text_frames += 1
+                    listener.text(message)
+                elif len(message) > _HEARTBEAT_BYTES:
+                    stats.binary_frames += 1
+                    listener.frame(message, now)
+                else:
+                    stats.heartbeats += 1
+        except ConnectionClosed as closed:
+            return self._given_up or _words(closed)
+
+    async def _tell(self, connection: ClientConnection) -> None:
+        """Tell this connection what is desired: all of it first, then what changes."""
+        applied: dict[int, FeedMode] = {}
+        try:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                desired = dict(self._desired())
+                change = feed_change(applied, desired)
+                for message in subscription_messages(change, chunk=self._settings.subscription_chunk):
+                    await connection.send(message)
+                applied = desired
+        except ConnectionClosed:
+            return  # the receiving side sees it too, and says why
+
+    async def _watch(self) -> None:
+        """Give a connection up that is silent while the market is open."""
+        limit = self._settings.silence_limit_s
+        pause = limit / _CHECKS_PER_LIMIT
+        while True:
+            await asyncio.sleep(pause)
+            if not self._is_silent():
+                continue
+            # After a stall of our own loop, bytes may be waiting to be read: let them in before judging.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if self._is_silent():
+                self.stats.silent_replaced += 1
+                self._give_up(f"nothing was heard for {limit:g} s")
+                return
+
+    def _is_silent(self) -> bool:
+        age = self.stats.last_byte_age_s(self._monotonic_ns())
+        return age is not None and age > self._settings.silence_limit_s and self._is_open()
+
+    def _give_up(self, reason: str) -> None:
+        """End the connection at once, without asking a peer that may be gone."""
+        if self._connection is not None:
+            self._given_up = reason
+            self._connection.transport.abort()
+
+    async def _wait_for_login(self) -> None:
+        error = SessionExpired("The ticker refused the session: log in again.", code=_FORBIDDEN, kind="TokenException")
+        self.stats.last_failure = str(error)
+        if not self._renewed.is_set():
+            self._listener.session_expired(error)
+            await self._renewed.wait()
+
+    def _wait_s(self, failures: int) -> float:
+        """Twice as long after each failure, with jitter so that many clients do not return together."""
+        settings = self._settings
+        doublings = min(failures, 30)
+        full = min(settings.backoff_max_s, settings.backoff_initial_s * 2.0**doublings)
+        return full * (0.5 + 0.5 * self._random.random())
+
+
+def _words(closed: ConnectionClosed) -> str:
+    received = closed.rcvd
+    if received is None:
+        return "the connection broke"
+    return f"the ticker closed the connection ({received.code}{f' {received.reason}' if received.reason else ''})"

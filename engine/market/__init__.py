@@ -1,0 +1,1 @@
+"""Market data inside the engine: the board, states, subscriptions, instruments, chains and marks."""

@@ -1,0 +1,125 @@
+"""How far each quote may be trusted, judged for whole columns.
+
+STALE is about the *path*: the connection that brought the quote is silent beyond the limit, is gone, or was replaced
+and nothing about this instrument has come since. An old price on a live path is LIVE, with its age.
+
+Invariant: the first of these that holds is the state: UNKNOWN (nothing received), CLOSED (its segment's session is
+over), STALE, FROZEN, CROSSED, ONE_SIDED, LIVE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.brokers.kite.packets import ASKS, BIDS, SEGMENT_MASK, PacketKind
+from engine.core.vocabulary import QuoteState
+from engine.market.quotes_board import QuotesBoard
+from engine.market.token_map import Slots
+
+States = npt.NDArray[np.uint8]
+
+_LIFE_BITS = 32
+"""A path is a connection's number in the high half and its life (how often it was made) in the low half."""
+_SEGMENTS = 256
+_NS_PER_S = 1e9
+
+
+class FeedHealth:
+    """What is known of the connections of a feed. Connections are numbered from 0.
+
+    Args:
+        connections: How many there may be.
+    """
+
+    def __init__(self, connections: int = 1) -> None:
+        self._life = np.zeros(connections, np.int64)
+        self._up = np.zeros(connections, np.bool_)
+        self._heard_ns = np.zeros(connections, np.int64)
+
+    def connected(self, connection: int, at_ns: int) -> None:
+        """A new connection is up: everything it brought in its earlier lives is suspect until heard of again."""
+        self._life[connection] += 1
+        self._up[connection] = True
+        self._heard_ns[connection] = at_ns
+
+    def disconnected(self, connection: int) -> None:
+        """It is gone: everything it brought is suspect now."""
+        self._up[connection] = False
+
+    def heard(self, connection: int, at_ns: int) -> None:
+        """A byte came, a heartbeat too."""
+        self._heard_ns[connection] = at_ns
+
+    def path(self, connection: int) -> int:
+        """What the board keeps beside each packet: the connection and its life."""
+        return connection << _LIFE_BITS | int(self._life[connection])
+
+    def is_up(self, connection: int) -> bool:
+        """Whether it is connected."""
+        return bool(self._up[connection])
+
+    def silence_s(self, connection: int, now_ns: int) -> float | None:
+        """Seconds since its last byte; ``None`` when it is not connected."""
+        if not self._up[connection]:
+            return None
+        return (now_ns - int(self._heard_ns[connection])) / _NS_PER_S
+
+    def suspect(self, paths: npt.NDArray[np.int64], now_ns: int, silence_limit_ns: int) -> npt.NDArray[np.bool_]:
+        """Which of ``paths`` cannot be trusted now."""
+        connections = paths >> _LIFE_BITS
+        silent = ~self._up | (now_ns - self._heard_ns > silence_limit_ns)
+        replaced = (paths & ((1 << _LIFE_BITS) - 1)) != self._life[connections]
+        suspect: npt.NDArray[np.bool_] = silent[connections] | replaced
+        return suspect
+
+
+class Staleness:
+    """The judge of quotes.
+
+    Args:
+        health: What is known of the connections.
+        silence_limit_s: A connection without a byte for longer is suspect, seconds.
+    """
+
+    def __init__(self, health: FeedHealth, *, silence_limit_s: float) -> None:
+        self._health = health
+        self._silence_limit_ns = int(silence_limit_s * _NS_PER_S)
+        self._open = np.zeros(_SEGMENTS, np.bool_)
+        self._frozen: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+
+    def set_open_segments(self, segments: Iterable[int]) -> None:
+        """Say which segments (low byte of the token: 2 NFO, 5 BFO, 9 indices) are in session; others are closed."""
+        self._open[:] = False
+        self._open[list(segments)] = True
+
+    def set_frozen(self, tokens: Iterable[int]) -> None:
+        """Say which instruments the exchange does not move now (indices in the closing auction)."""
+        self._frozen = np.array(sorted(tokens), np.uint32)
+
+    def states(self, board: QuotesBoard, slots: Slots, now_ns: int) -> States:
+        """``QuoteState`` of each slot at ``now_ns`` (monotonic); -1 in ``slots`` is UNKNOWN."""
+        states = np.full(len(slots), QuoteState.LIVE, np.uint8)
+        if not len(board.tokens):
+            states[:] = QuoteState.UNKNOWN
+            return states
+        kinds = board.kinds.take(slots, mode="clip")
+        tokens = board.tokens.take(slots, mode="clip")
+        # Written from the weakest claim to the strongest, each over the one before.
+        bid, ask = board.words[:, BIDS + 1].take(slots, mode="clip"), board.words[:, ASKS + 1].take(slots, mode="clip")
+        has_depth = kinds == PacketKind.FULL
+        states[has_depth & ((bid == 0) != (ask == 0))] = QuoteState.ONE_SIDED
+        states[has_depth & (bid != 0) & (ask != 0) & (bid >= ask)] = QuoteState.CROSSED
+        if len(self._frozen):
+            states[np.isin(tokens, self._frozen)] = QuoteState.FROZEN
+        paths = board.paths.take(slots, mode="clip")
+        states[self._health.suspect(paths, now_ns, self._silence_limit_ns)] = QuoteState.STALE
+        states[~self._open[tokens & SEGMENT_MASK]] = QuoteState.CLOSED
+        states[(kinds == PacketKind.NONE) | (slots < 0)] = QuoteState.UNKNOWN
+        return states
+
+    def state(self, board: QuotesBoard, slot: int, now_ns: int) -> QuoteState:
+        """``QuoteState`` of one slot."""
+        return QuoteState(int(self.states(board, np.array([slot], np.intp), now_ns)[0]))
