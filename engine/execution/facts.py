@@ -1,0 +1,83 @@
+"""What the executor asks of the rest of the engine before an order: the market, the positions, the mode.
+
+One instance serves previews and the real thing, so that both judge by the same figures.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from engine.core.identifiers import InstrumentKey
+from engine.core.instruments import Instrument
+from engine.core.orders import OrderRecord
+from engine.core.quotes import Quote
+from engine.core.vocabulary import Mode, Product
+from engine.execution.settings import CheckLimits
+
+
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether orders of an instrument's segment can trade now."""
+
+    is_open: bool
+    words: str
+    """For example ``closed since 15:40, opens Mon 09:15``; stands in the refusal."""
+
+
+class HeldPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """One net position of the account, with what the dump knows of its contract."""
+
+    instrument: Instrument
+    product: Product
+    signed_quantity: int
+    """Units, + long, − short; never 0."""
+
+
+class MarketFacts(Protocol):
+    """The figures orders are judged by; synchronous pictures of what is here already."""
+
+    def instrument(self, key: InstrumentKey) -> Instrument | None:
+        """The row of today's dump; ``None`` when it has none."""
+        ...
+
+    def quote(self, instrument: Instrument) -> Quote | None:
+        """The quote now; ``None`` when nothing is known."""
+        ...
+
+    def freeze_quantity(self, instrument: Instrument) -> int | None:
+        """Largest quantity of one order, units; ``None`` when no rule is known."""
+        ...
+
+    def positions(self) -> tuple[HeldPosition, ...] | None:
+        """All net positions of the account, fills of this moment included; ``None`` while they are not known."""
+        ...
+
+    def session(self, instrument: Instrument) -> SessionState:
+        """The session of the instrument's segment; expired contracts are closed."""
+        ...
+
+    def mode(self) -> Mode:
+        """READ, CONFIRM or HOT."""
+        ...
+
+
+class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one check may look at; nothing else is looked at."""
+
+    instrument: Instrument | None
+    quote: Quote | None
+    freeze_quantity: int | None
+    positions: tuple[HeldPosition, ...] | None
+    working: tuple[OrderRecord, ...]
+    """Orders of the account that may still trade, unknown ones included; the order being modified is left out."""
+    recent: tuple[OrderRecord, ...]
+    """Orders made within the duplicate window."""
+    working_instruments: dict[InstrumentKey, Instrument]
+    """The dump's rows of ``working``; a missing one counts as the worst."""
+    session: SessionState
+    mode: Mode
+    limits: CheckLimits
+    now: datetime
+    """Aware UTC, market clock."""

@@ -1,0 +1,141 @@
+"""Fills: read when quantities have grown, handed to whoever books them, and handed over again until that succeeds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+
+import msgspec
+
+from engine.core.errors import BrokerError, StorageError
+from engine.core.events import EventKind
+from engine.core.identifiers import BrokerOrderId
+from engine.core.ledger import trade_reference
+from engine.core.orders import OrderRecord, Trade
+from engine.core.ports import BrokerReads, Clock
+from engine.core.vocabulary import Severity
+from engine.execution.days import exchange_day
+from engine.execution.notices import FillListener, Health
+from engine.execution.standings import Standings
+
+TRADES = "trades"
+BOOKING = "fills"
+ATTEMPTS_MAX = 10
+"""Fast reads for fills that the book counts and the trades do not show; afterwards only with reconciliations."""
+
+
+class FillCollector:
+    """Brings the broker's trades to their listener, each with the strategy of its order.
+
+    Args:
+        reads: The broker's reading endpoints.
+        standings: Whose fills are whose.
+        listener: Books them.
+        health: Where unreadable trades and a failing listener are declared.
+        clock: The day.
+    """
+
+    def __init__(
+        self, *, reads: BrokerReads, standings: Standings, listener: FillListener, health: Health, clock: Clock
+    ) -> None:
+        self._reads = reads
+        self._standings = standings
+        self._listener = listener
+        self._health = health
+        self._clock = clock
+        self._delivered: set[str] = set()
+        self._day = 0
+        self._attempts = 0
+        self._due = True
+        self._in_book: frozenset[BrokerOrderId] = frozenset()
+        self._booked: Counter[BrokerOrderId] = Counter()
+        self.trades: tuple[Trade, ...] = ()
+        """As last read: all fills of the day."""
+
+    @property
+    def is_due(self) -> bool:
+        """Fills are known or likely that have not been handed over."""
+        return self._due
+
+    def want(self, order_id: BrokerOrderId) -> None:
+        """The fills of an order have grown."""
+        self._in_book |= {order_id}
+        self._due = True
+        self._attempts = 0
+
+    async def collect(self, in_book: frozenset[BrokerOrderId]) -> bool:
+        """Read the trades and hand the new ones over; whether the trades could be read.
+
+        Args:
+            in_book: Orders in the book just read: their fills are all of today, so that sums can be compared.
+        """
+        try:
+            trades = await self._reads.trades()
+        except BrokerError as error:
+            self._health.declare(
+                TRADES, f"The broker's trades cannot be read ({error}).", EventKind.SESSION, Severity.ATTENTION
+            )
+            return False
+        self._health.clear(TRADES, "The broker's trades are read again.", EventKind.SESSION)
+        self._new_day(self._clock.market_now())
+        self.trades, self._in_book = trades, in_book
+        fresh = [trade for trade in trades if trade_reference(trade) not in self._delivered]
+        # A fill whose order we do not know yet waits for the book: it may be the answer to an unknown order.
+        ready = tuple(known for known in map(self._with_strategy, fresh) if known is not None)
+        if ready:
+            try:
+                await self._listener.on_trades(ready)
+            except StorageError as error:
+                self._health.declare(
+                    BOOKING,
+                    f"{len(ready)} fills could not be booked ({error}); they are tried again.",
+                    EventKind.STORAGE,
+                )
+                return True
+            self._health.clear(BOOKING, "All fills are booked.", EventKind.STORAGE)
+            for trade in ready:
+                self._delivered.add(trade_reference(trade))
+                self._booked[trade.broker_order_id] += trade.quantity
+        self._attempts += 1
+        complete = len(ready) == len(fresh) and not self.shortfalls(in_book)
+        self._due = not complete and self._attempts < ATTEMPTS_MAX
+        return True
+
+    def unbooked(self) -> tuple[tuple[OrderRecord, int], ...]:
+        """Orders with fills that nobody has booked yet, and how many signed units those are."""
+        found = []
+        for order_id in self._in_book if self._due else ():
+            standing = self._standings.by_broker_id(order_id)
+            if standing is not None:
+                missing = standing.record.filled_quantity - self._booked[order_id]
+                if missing > 0:
+                    found.append((standing.record, standing.record.request.side.sign * missing))
+        return tuple(found)
+
+    def shortfalls(self, in_book: frozenset[BrokerOrderId]) -> dict[BrokerOrderId, str]:
+        """Orders whose filled quantity and trades differ, in words."""
+        sums: Counter[BrokerOrderId] = Counter()
+        for trade in self.trades:
+            sums[trade.broker_order_id] += trade.quantity
+        found = {}
+        for order_id in in_book:
+            standing = self._standings.by_broker_id(order_id)
+            if standing is not None and standing.record.filled_quantity != sums[order_id]:
+                found[order_id] = (
+                    f"o{standing.record.number} is filled {standing.record.filled_quantity}, "
+                    f"its trades add up to {sums[order_id]}"
+                )
+        return found
+
+    def _with_strategy(self, trade: Trade) -> Trade | None:
+        standing = self._standings.by_broker_id(trade.broker_order_id)
+        if standing is None:
+            return None
+        return msgspec.structs.replace(trade, strategy=standing.record.request.strategy)
+
+    def _new_day(self, now: datetime) -> None:
+        day = exchange_day(now)
+        if day != self._day:
+            self._day = day
+            self._delivered.clear()
+            self._booked.clear()

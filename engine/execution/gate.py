@@ -1,0 +1,142 @@
+"""The gate every order passes: one gathering of figures for previews and for the real thing."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from engine.core.commands import ModifyOrder, Violation
+from engine.core.identifiers import OrderNumber
+from engine.core.orders import OrderRecord, OrderRequest, OrderState
+from engine.core.ports import Clock
+from engine.execution.checks import check_change, check_order, notes_on
+from engine.execution.facts import CheckContext, HeldPosition, MarketFacts, SessionState
+from engine.execution.journal_writer import JournalWriter
+from engine.execution.notices import Health
+from engine.execution.risk import adds_risk
+from engine.execution.sender import NO_SESSION
+from engine.execution.settings import CheckLimits
+from engine.execution.standings import Standings
+
+RECENT_MAX = 64
+"""Own orders the duplicate check looks back at."""
+RESTING = frozenset({OrderState.ACCEPTED, OrderState.OPEN, OrderState.TRIGGER_PENDING})
+_UNKNOWN_SESSION = SessionState(is_open=False, words="unknown")
+
+
+class OrderGate:
+    """Judges orders and changes.
+
+    Args:
+        facts: Market, positions and mode.
+        standings: Working orders.
+        limits: Limits of the checks.
+        writer: Whether anything can be journalled.
+        health: Whether the session is over.
+        clock: Market time.
+        is_reconciled: Whether the broker's book has been read since the start.
+        is_closed: Whether nothing more is taken.
+        unbooked: Fills that the positions do not contain yet: an order and its signed units.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts: MarketFacts,
+        standings: Standings,
+        limits: CheckLimits,
+        writer: JournalWriter,
+        health: Health,
+        clock: Clock,
+        is_reconciled: Callable[[], bool],
+        is_closed: Callable[[], bool],
+        unbooked: Callable[[], tuple[tuple[OrderRecord, int], ...]],
+    ) -> None:
+        self._facts = facts
+        self._standings = standings
+        self._limits = limits
+        self._writer = writer
+        self._health = health
+        self._clock = clock
+        self._is_reconciled = is_reconciled
+        self._is_closed = is_closed
+        self._unbooked = unbooked
+        self._recent: deque[OrderNumber] = deque(maxlen=RECENT_MAX)
+
+    def remember(self, number: OrderNumber) -> None:
+        """An order was made: the duplicate check looks at it."""
+        self._recent.append(number)
+
+    def check(self, request: OrderRequest) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
+        """What forbids an order now, what is worth knowing about it, and whether it adds risk."""
+        context = self.context(request)
+        risky = adds_risk(request, context)
+        return (*self.holds(risky=risky), *check_order(request, context)), notes_on(request, context), risky
+
+    def check_modification(self, command: ModifyOrder) -> tuple[Violation, ...]:
+        """What forbids a modification now."""
+        standing = self._standings.by_number(command.number)
+        if standing is None:
+            return (Violation(check="order", message=f"There is no o{command.number}."),)
+        record = standing.record
+        if record.state not in RESTING:
+            message = f"o{record.number} is {record.state}; only a resting order can be modified."
+            return (Violation(check="state", message=message),)
+        context = self.context(record.request, without=record.number)
+        return check_change(record, command.change, context)
+
+    def context(self, request: OrderRequest, *, without: OrderNumber | None = None) -> CheckContext:
+        """The figures an order is judged by now; ``without`` leaves one working order out."""
+        instrument = self._facts.instrument(request.instrument)
+        working = self._standings.working(without=without)
+        rows = ((key, self._facts.instrument(key)) for key in {order.request.instrument for order in working})
+        recent = (self._standings.by_number(number) for number in self._recent)
+        return CheckContext(
+            instrument=instrument,
+            quote=None if instrument is None else self._facts.quote(instrument),
+            freeze_quantity=None if instrument is None else self._facts.freeze_quantity(instrument),
+            positions=self._positions(),
+            working=working,
+            recent=tuple(standing.record for standing in recent if standing is not None),
+            working_instruments={key: row for key, row in rows if row is not None},
+            session=_UNKNOWN_SESSION if instrument is None else self._facts.session(instrument),
+            mode=self._facts.mode(),
+            limits=self._limits,
+            now=self._clock.market_now(),
+        )
+
+    def holds(self, *, risky: bool) -> tuple[Violation, ...]:
+        """What keeps any order, or any entry, from being taken, whatever it says."""
+        if self._writer.lost:
+            return (Violation(check="writer", message="Another engine is the writer of this account; act there."),)
+        if self._is_closed():
+            return (Violation(check="engine", message="The engine is stopping; nothing more is taken."),)
+        if not risky:
+            return ()
+        holds = []
+        if not self._is_reconciled():
+            holds.append(
+                Violation(check="book", message="The broker's book has not been read yet; entries wait until it has.")
+            )
+        if self._writer.is_behind:
+            holds.append(
+                Violation(check="journal", message="The order journal cannot be written; entries wait until it can.")
+            )
+        if self._health.has(NO_SESSION):
+            holds.append(Violation(check="login", message="The broker's session is over; log in again."))
+        return tuple(holds)
+
+    def _positions(self) -> tuple[HeldPosition, ...] | None:
+        """Positions with every fill known to anyone: the same exit must not seem possible twice."""
+        positions = self._facts.positions()
+        if positions is None:
+            return None
+        held = list(positions)
+        for record, signed_quantity in self._unbooked():
+            instrument = self._facts.instrument(record.request.instrument)
+            if instrument is None:
+                return None
+            held.append(
+                HeldPosition(instrument=instrument, product=record.request.product, signed_quantity=signed_quantity)
+            )
+        return tuple(held)

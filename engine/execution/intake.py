@@ -1,0 +1,270 @@
+"""Takes commands in: checks them, journals them, and queues them. A refusal is an answer, not an exception.
+
+An order is journalled before its receipt is given, and its receipt is given before it is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from engine.core.commands import CancelOrders, ModifyOrder, PlaceOrder, Receipt, Violation
+from engine.core.errors import InvalidInput, InvariantBroken, StorageConflict, StorageError, WriterLost
+from engine.core.identifiers import TAG_RANDOM_BYTES, AccountId, IntentId, order_tag
+from engine.core.orders import OrderIntent, OrderRecord, OrderRequest, OrderState, OrderTrigger
+from engine.core.ports import Clock, OrderJournal
+from engine.execution.book_merge import describe_change
+from engine.execution.budgets import Lane
+from engine.execution.gate import OrderGate
+from engine.execution.journal_writer import JournalWriter
+from engine.execution.queue import Errand, OrderQueue, QueuedCommand
+from engine.execution.sender import STOPPED, OrderSender
+from engine.execution.settings import ExecutionSettings
+from engine.execution.standings import CommandInFlight, Standing, Standings
+from engine.execution.words import grouped
+
+INTENT_RANDOM_BYTES = 16
+MADE_KEY_PREFIX = "made-"
+"""Keys the executor makes for callers that give none."""
+TAG_ATTEMPTS = 3
+UNCERTAIN_MAX = 1000
+"""Intents the database may have taken without saying so; what exceeds this is left to the next start."""
+BEING_SENT = frozenset({OrderState.QUEUED, OrderState.SENDING})
+
+
+class OrderIntake:
+    """The commands of one account.
+
+    Args:
+        account: Whose orders.
+        gate: Judges them.
+        journal: Knows the keys of all times.
+        writer: The pen.
+        standings: How orders stand.
+        queue: Whether there is room.
+        sender: Takes what is journalled.
+        settings: Limits.
+        clock: Time.
+        random_bytes: Source of tags and ids.
+        is_closed: Whether nothing more is taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: AccountId,
+        gate: OrderGate,
+        journal: OrderJournal,
+        writer: JournalWriter,
+        standings: Standings,
+        queue: OrderQueue,
+        sender: OrderSender,
+        settings: ExecutionSettings,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        is_closed: Callable[[], bool],
+    ) -> None:
+        self._account = account
+        self._gate = gate
+        self._journal = journal
+        self._writer = writer
+        self._standings = standings
+        self._queue = queue
+        self._sender = sender
+        self._settings = settings
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._is_closed = is_closed
+        self._turn = asyncio.Lock()
+        self._uncertain: deque[str] = deque(maxlen=UNCERTAIN_MAX)
+
+    async def place(self, command: PlaceOrder, *, seat: str) -> Receipt:
+        """Journal one order and queue it; the same idempotency key never makes a second order."""
+        key = command.idempotency_key
+        if command.account not in {None, self._account}:
+            return refused("account", f"{command.account} is not the account of this executor, {self._account}.")
+        if key is not None and not 0 < len(key) <= self._settings.idempotency_key_length_max:
+            most = self._settings.idempotency_key_length_max
+            return refused("key", f"An idempotency key has 1 to {most} characters, not {len(key)}.")
+        # One at a time: the checks of the next order must see this one.
+        async with self._turn:
+            try:
+                known = None if key is None else await self._known(key)
+            except StorageError as error:
+                return refused("journal", f"The journal cannot tell whether this key is known ({error}); nothing sent.")
+            if known is not None:
+                return _repeated(known.record, command.request)
+            violations, _, risky = self._gate.check(command.request)
+            if violations:
+                return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
+            lane = Lane.ENTRY if risky else Lane.EXIT
+            if not self._queue.has_room(lane):
+                return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
+            return await self._journal_and_queue(command.request, key, lane, seat)
+
+    async def _journal_and_queue(self, request: OrderRequest, key: str | None, lane: Lane, seat: str) -> Receipt:
+        for _ in range(TAG_ATTEMPTS):
+            intent = self._intent(request, key)
+            try:
+                (record,) = await self._writer.record_intents((intent,))
+            except StorageConflict:
+                try:
+                    known = None if key is None else await self._known(key)
+                except StorageError as error:
+                    return refused(
+                        "journal", f"This key is taken and its order cannot be read ({error}); nothing sent."
+                    )
+                if known is not None:
+                    return _repeated(known.record, request)
+                continue  # the tag or the made key is taken: draw again
+            except WriterLost as error:
+                return refused("writer", str(error))
+            except InvalidInput as error:
+                return refused(error.field or "order", str(error))
+            except StorageError as error:
+                self._uncertain.append(intent.idempotency_key)
+                return refused("journal", f"The order could not be journalled ({error}); it was not sent.")
+            standing = self._standings.insert(record)
+            self._gate.remember(record.number)
+            if self._is_closed():
+                await self._standings.settle(standing, OrderTrigger.DROP, STOPPED, message=f"Not sent: {STOPPED}.")
+                return Receipt(accepted=False, message=f"Not sent: {STOPPED}.", orders=(standing.record,))
+            self._sender.put(QueuedCommand(Errand.PLACE, record.number, lane, self._clock.monotonic(), seat=seat))
+            return Receipt(accepted=True, message=f"o{record.number}: {_in_words(request)}.", orders=(record,))
+        raise InvariantBroken(f"{TAG_ATTEMPTS} new tags were all taken: the source of randomness repeats itself")
+
+    def _intent(self, request: OrderRequest, key: str | None) -> OrderIntent:
+        intent_id = self._random_bytes(INTENT_RANDOM_BYTES).hex()
+        return OrderIntent(
+            intent_id=IntentId(intent_id),
+            account=self._account,
+            tag=order_tag(self._random_bytes(TAG_RANDOM_BYTES)),
+            idempotency_key=f"{MADE_KEY_PREFIX}{intent_id}" if key is None else key,
+            request=request,
+            created_at=self._clock.market_now(),
+        )
+
+    async def _known(self, key: str) -> Standing | None:
+        """The order a key made. One that only the journal knows as waiting is closed: nobody would ever send it."""
+        standing = self._standings.by_key(key)
+        if standing is not None:
+            return standing
+        record = await self._journal.by_idempotency_key(self._account, key)
+        if record is None:
+            return None
+        standing = self._standings.insert(record)
+        if standing.record.state is OrderState.QUEUED:
+            words = "the database took it too late"
+            await self._standings.settle(standing, OrderTrigger.DROP, words, message=f"Not sent: {words}.")
+        return standing
+
+    async def modify(self, command: ModifyOrder, *, seat: str) -> Receipt:
+        """Journal a change of a resting order and queue it."""
+        async with self._turn:
+            violations = (*self._gate.holds(risky=False), *self._gate.check_modification(command))
+            standing = self._standings.by_number(command.number)
+            if standing is None or violations:
+                return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
+            if not self._queue.has_room(Lane.MODIFY):
+                return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
+            words = describe_change(command.change)
+            async with standing.lock:
+                try:
+                    taken = await self._standings.commit(standing, OrderTrigger.MODIFY_SENT, words)
+                except StorageError as error:
+                    return refused("journal", f"The change could not be journalled ({error}); it was not sent.")
+                if not taken:
+                    return refused("state", f"o{command.number} is {standing.record.state} by now.")
+                standing.command = CommandInFlight(Errand.MODIFY, command.change)
+                self._sender.put(
+                    QueuedCommand(
+                        Errand.MODIFY,
+                        command.number,
+                        Lane.MODIFY,
+                        self._clock.monotonic(),
+                        change=command.change,
+                        seat=seat,
+                    )
+                )
+            return Receipt(accepted=True, message=f"o{command.number}: {words}.", orders=(standing.record,))
+
+    async def cancel(self, command: CancelOrders, *, seat: str) -> Receipt:
+        """Withdraw what waits, ask for what rests, and note the wish for what is not found yet."""
+        holds = self._gate.holds(risky=False)
+        if holds:
+            return Receipt(accepted=False, message=holds[0].message, violations=holds)
+        if command.everything:
+            standings = list(self._standings.active())
+        else:
+            found = {number: self._standings.by_number(number) for number in command.numbers}
+            standings = [standing for standing in found.values() if standing is not None]
+            unknown = [f"o{number}" for number, standing in found.items() if standing is None]
+            if unknown or not found:
+                return refused("order", f"There is no {', '.join(unknown) or 'order named'}; nothing was cancelled.")
+        # What waits is withdrawn first: none of it may leave while the others are being asked for.
+        standings.sort(key=lambda standing: standing.record.state not in BEING_SENT)
+        said = [await self.cancel_one(standing, seat=seat) for standing in standings]
+        return Receipt(
+            accepted=not self._writer.lost,
+            message=" ".join(said) or "No order is working.",
+            orders=tuple(standing.record for standing in standings),
+        )
+
+    async def cancel_one(self, standing: Standing, *, seat: str) -> str:
+        """Cancel one order in the way its state allows; says what was done."""
+        number = standing.record.number
+        if await self._sender.withdraw(standing, "withdrawn before it was sent"):
+            return f"o{number} was withdrawn before it was sent."
+        async with standing.lock:
+            state = standing.record.state
+            if state in BEING_SENT or state in {OrderState.UNKNOWN, OrderState.PRESUMED_ABSENT}:
+                standing.cancel_wished = True
+                wish = "to be cancelled as soon as the broker's id is known"
+                await self._standings.record_said(standing, OrderTrigger.CANCEL_SENT, wish)
+                return f"o{number} is {state}: it is cancelled as soon as it is found."
+            if state.is_terminal:
+                return f"o{number} is {state} already."
+            if state is OrderState.CANCELLING:
+                return f"o{number} is being cancelled already."
+            self._queue.withdraw(number, Errand.MODIFY)
+            try:
+                await self._standings.commit(standing, OrderTrigger.CANCEL_SENT)
+            except WriterLost as error:
+                return f"o{number} was not cancelled: {error}."
+            except StorageError as error:
+                # A cancellation can be asked twice without harm, so it does not wait for the journal.
+                await self._standings.settle_later(standing, OrderTrigger.CANCEL_SENT, error)
+            standing.command = CommandInFlight(Errand.CANCEL)
+            standing.cancel_wished = False
+            self._sender.put(QueuedCommand(Errand.CANCEL, number, Lane.CANCEL, self._clock.monotonic(), seat=seat))
+            return f"o{number} is being cancelled."
+
+    async def close_uncertain(self) -> None:
+        """Find intents that were refused because the database did not answer, and close those it took after all."""
+        while self._uncertain and not self._writer.lost:
+            try:
+                await self._known(self._uncertain[0])
+            except StorageError:
+                return
+            self._uncertain.popleft()
+
+
+def refused(check: str, message: str) -> Receipt:
+    """The receipt of a command that was not taken, for one reason."""
+    return Receipt(accepted=False, message=message, violations=(Violation(check=check, message=message),))
+
+
+def _repeated(record: OrderRecord, request: OrderRequest) -> Receipt:
+    made = record.request
+    if (made.instrument, made.side, made.product) != (request.instrument, request.side, request.product):
+        message = f"This key made another order, o{record.number}: {_in_words(made)}. Use a new key for a new order."
+        violation = Violation(check="key", message=message)
+        return Receipt(accepted=False, message=message, orders=(record,), violations=(violation,), repeated=True)
+    message = f"This key made o{record.number} before; nothing new was sent."
+    return Receipt(accepted=True, message=message, orders=(record,), repeated=True)
+
+
+def _in_words(request: OrderRequest) -> str:
+    price = request.order_type if request.price is None else f"at {request.price}"
+    return f"{request.side} {grouped(request.quantity)} {request.instrument.tradingsymbol} {price}"

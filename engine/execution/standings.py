@@ -1,0 +1,261 @@
+"""How every order stands, in memory, with the journal behind it: the one place where records are replaced.
+
+Each order has a lock; whoever changes it holds the lock from reading the record to having journalled the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from engine.core.commands import OrderChange
+from engine.core.errors import StorageError, WriterLost
+from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber, OrderTag
+from engine.core.orders import BrokerOrder, OrderEvent, OrderRecord, OrderState, OrderTrigger
+from engine.core.ports import Clock, OrderJournal
+from engine.execution.journal_writer import JournalWriter
+from engine.execution.queue import Errand
+from engine.execution.resolution import Lookup
+from engine.execution.transitions import Step, refused_step, step
+
+
+class CommandInFlight:
+    """A modification or cancellation that the book has not confirmed yet.
+
+    Args:
+        errand: Which of the two.
+        change: What was asked; ``None`` when an engine that is gone asked it.
+    """
+
+    __slots__ = ("answered", "change", "errand", "lookup")
+
+    def __init__(self, errand: Errand, change: OrderChange | None = None) -> None:
+        self.errand = errand
+        self.change = change
+        self.answered = False
+        """The broker took the request (which is not yet its effect)."""
+        self.lookup: Lookup | None = None
+        """Begins when nothing more of the request is on the wire; ``None`` before."""
+
+
+class Standing:
+    """One order: its record and what is going on with it. Replace ``record`` through ``Standings`` only."""
+
+    __slots__ = ("cancel_wished", "command", "illegal", "lock", "lookup", "merged_row", "missing_reads", "record")
+
+    def __init__(self, record: OrderRecord) -> None:
+        self.record = record
+        self.lock = asyncio.Lock()
+        self.lookup: Lookup | None = None
+        """The search for an order without an answer."""
+        self.command: CommandInFlight | None = None
+        self.cancel_wished = False
+        """To be cancelled as soon as the broker's id is known."""
+        self.illegal: set[tuple[OrderState, OrderTrigger]] = set()
+        """What was said and not applied, recorded once each."""
+        self.merged_row: BrokerOrder | None = None
+        """The book's row that was merged last: the same again is no news."""
+        self.missing_reads = 0
+        """Good reads of the book in a row that did not show it."""
+
+    @property
+    def is_open_question(self) -> bool:
+        """Whether the next read of the book is awaited for it."""
+        return (
+            self.lookup is not None
+            or self.command is not None
+            or self.record.state in {OrderState.SENDING, OrderState.ACCEPTED}
+        )
+
+
+class Standings:
+    """All orders this executor knows: today's, and older ones that are not finished.
+
+    Args:
+        writer: The pen.
+        journal: For reading histories.
+        clock: Market time of changes.
+        on_change: Told of every new record with its lines of history.
+    """
+
+    def __init__(
+        self,
+        writer: JournalWriter,
+        journal: OrderJournal,
+        clock: Clock,
+        on_change: Callable[[OrderRecord, tuple[OrderEvent, ...]], None],
+    ) -> None:
+        self._writer = writer
+        self._journal = journal
+        self._clock = clock
+        self._on_change = on_change
+        self._by_number: dict[OrderNumber, Standing] = {}
+        self._by_tag: dict[OrderTag, Standing] = {}
+        self._by_broker_id: dict[BrokerOrderId, Standing] = {}
+        self._by_key: dict[str, Standing] = {}
+        self._active: dict[OrderNumber, Standing] = {}
+        self.revision = 0
+        """Grows with every change."""
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def insert(self, record: OrderRecord) -> Standing:
+        """Take in an order that is journalled already; one that is known keeps its place."""
+        known = self._by_number.get(record.number)
+        if known is not None:
+            return known
+        standing = Standing(record)
+        self._by_number[record.number] = standing
+        if record.tag is not None:
+            self._by_tag[record.tag] = standing
+        if record.idempotency_key is not None:
+            self._by_key[record.idempotency_key] = standing
+        self._index(standing)
+        self.revision += 1
+        return standing
+
+    def by_number(self, number: OrderNumber) -> Standing | None:
+        """The order with this number."""
+        return self._by_number.get(number)
+
+    def by_tag(self, tag: OrderTag) -> Standing | None:
+        """The order we sent with this tag."""
+        return self._by_tag.get(tag)
+
+    def by_broker_id(self, order_id: BrokerOrderId) -> Standing | None:
+        """The order the broker calls so."""
+        return self._by_broker_id.get(order_id)
+
+    def by_key(self, key: str) -> Standing | None:
+        """The order an idempotency key made, among those in memory."""
+        return self._by_key.get(key)
+
+    def active(self) -> tuple[Standing, ...]:
+        """Orders that are not in a terminal state."""
+        return tuple(self._active.values())
+
+    def records(self) -> tuple[OrderRecord, ...]:
+        """All of them, by number (which is by age)."""
+        return tuple(self._by_number[number].record for number in sorted(self._by_number))
+
+    def working(self, *, without: OrderNumber | None = None) -> tuple[OrderRecord, ...]:
+        """Records that may still trade."""
+        return tuple(standing.record for standing in self._active.values() if standing.record.number != without)
+
+    async def commit(self, standing: Standing, trigger: OrderTrigger, detail: str = "", **changes: Any) -> bool:  # noqa: ANN401 - fields of the record
+        """Take a step that must be durable before something is done; holds good only when the journal has it.
+
+        Returns:
+            Whether the table lists the step; nothing is written when it does not.
+
+        Raises:
+            StorageError: not written; the record is as before.
+        """
+        taken = step(standing.record, trigger, self._clock.market_now(), detail, **changes)
+        if not taken.event.applied:
+            return False
+        try:
+            await self._writer.commit(taken.record, (taken.event,))
+        except WriterLost:
+            raise
+        except StorageError as error:
+            # A write that timed out may have been made: the journal is told once more how the order really stands.
+            said = refused_step(standing.record, trigger, taken.event.at, f"not done, the journal failed: {error}")
+            await self._writer.owe(standing.record, (said,), error)
+            raise
+        self._replace(standing, taken.record, (taken.event,))
+        return True
+
+    async def settle(self, standing: Standing, trigger: OrderTrigger, detail: str = "", **changes: Any) -> bool:  # noqa: ANN401 - fields of the record
+        """Take a step for something that has happened; the journal may follow later.
+
+        Returns:
+            Whether the table lists the step; when it does not, that is recorded once.
+        """
+        taken = step(standing.record, trigger, self._clock.market_now(), detail, **changes)
+        if not taken.event.applied:
+            await self._record_illegal(standing, taken.event)
+            return False
+        await self.settle_steps(standing, (taken,))
+        return True
+
+    async def settle_later(self, standing: Standing, trigger: OrderTrigger, error: StorageError) -> bool:
+        """Take a step whose write has just failed with ``error``: it holds now and is written when it can be."""
+        taken = step(standing.record, trigger, self._clock.market_now())
+        if taken.event.applied:
+            self._replace(standing, taken.record, (taken.event,))
+            await self._writer.owe(taken.record, (taken.event,), error)
+        return taken.event.applied
+
+    async def settle_steps(self, standing: Standing, steps: Sequence[Step]) -> None:
+        """Take several steps, worked out in a row from the present record, as one write."""
+        if steps:
+            events = tuple(taken.event for taken in steps)
+            self._replace(standing, steps[-1].record, events)
+            await self._writer.settle(standing.record, events)
+
+    async def amend(self, standing: Standing, **changes: Any) -> None:  # noqa: ANN401 - fields of the record
+        """Change fields without a step: a fill that grew, a price the broker confirmed, new words."""
+        record = msgspec.structs.replace(standing.record, updated_at=self._clock.market_now(), **changes)
+        self._replace(standing, record, ())
+        await self._writer.settle(record, ())
+
+    async def record_said(self, standing: Standing, trigger: OrderTrigger, detail: str) -> bool:
+        """Write down once that something was said of an order and is not applied; whether it was new."""
+        event = refused_step(standing.record, trigger, self._clock.market_now(), detail)
+        return await self._record_illegal(standing, event)
+
+    async def adopt(self, record: OrderRecord, event: OrderEvent) -> Standing:
+        """Take in an order from outside.
+
+        Raises:
+            StorageError: see ``OrderJournal.adopt``.
+        """
+        adopted = await self._writer.adopt(record, event)
+        standing = self.insert(adopted)
+        self._on_change(adopted, (msgspec.structs.replace(event, number=adopted.number),))
+        return standing
+
+    async def load_adopted(self, account: AccountId, order_id: BrokerOrderId, since: datetime) -> Standing | None:
+        """Take in an order that the journal has under this broker's id and memory does not.
+
+        That happens when the write of an adoption was made and reported as failed.
+
+        Raises:
+            StorageError: the journal cannot be read.
+        """
+        for record in await self._journal.since(account, since):
+            if record.broker_order_id == order_id:
+                standing = self.insert(record)
+                self._on_change(record, ())
+                return standing
+        return None
+
+    async def _record_illegal(self, standing: Standing, event: OrderEvent) -> bool:
+        key = (event.from_state, event.trigger)
+        if key in standing.illegal:
+            return False
+        standing.illegal.add(key)
+        self._on_change(standing.record, (event,))
+        await self._writer.settle(standing.record, (event,))
+        return True
+
+    def _replace(self, standing: Standing, record: OrderRecord, events: tuple[OrderEvent, ...]) -> None:
+        standing.record = record
+        self._index(standing)
+        self.revision += 1
+        self._on_change(record, events)
+
+    def _index(self, standing: Standing) -> None:
+        record = standing.record
+        if record.broker_order_id is not None:
+            self._by_broker_id.setdefault(record.broker_order_id, standing)
+        if record.state.is_terminal:
+            self._active.pop(record.number, None)
+        else:
+            self._active[record.number] = standing

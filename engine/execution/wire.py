@@ -1,0 +1,61 @@
+"""One request on the broker's order road, and what may be done after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from enum import Enum, auto
+
+import msgspec
+
+from engine.core.errors import BrokerRejected, BrokerUnavailable, OutcomeUnknown, RateLimited, SessionExpired
+from engine.core.identifiers import BrokerOrderId
+
+logger = logging.getLogger(__name__)
+
+
+class Answer(Enum):
+    """What is known after a request."""
+
+    TAKEN = auto()
+    """The broker gave its id."""
+    REFUSED = auto()
+    """A definite no."""
+    NOT_SENT = auto()
+    """Provably nothing left this machine."""
+    NO_SESSION = auto()
+    """Turned away at the door: the day's login is over."""
+    TOO_FAST = auto()
+    """Turned away for speed: nothing was done."""
+    LOST = auto()
+    """It may have been done."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer with the broker's words."""
+
+    answer: Answer
+    order_id: BrokerOrderId | None = None
+    words: str = ""
+    retry_after_s: float | None = None
+
+
+async def ask(request: Awaitable[BrokerOrderId]) -> Outcome:
+    """Make one request, once, and sort its end by what may be done next."""
+    try:
+        order_id = await request
+    except BrokerRejected as error:
+        return Outcome(answer=Answer.REFUSED, words=str(error))
+    except BrokerUnavailable as error:
+        return Outcome(answer=Answer.NOT_SENT, words=str(error))
+    except SessionExpired as error:
+        return Outcome(answer=Answer.NO_SESSION, words=str(error))
+    except RateLimited as error:
+        return Outcome(answer=Answer.TOO_FAST, words=str(error), retry_after_s=error.retry_after_s)
+    except OutcomeUnknown as error:
+        return Outcome(answer=Answer.LOST, words=str(error))
+    except Exception as error:
+        # Whatever else came out of the road, bytes may have left: only "unknown" is true of the order.
+        logger.exception("the order road failed in a way it does not declare")
+        return Outcome(answer=Answer.LOST, words=f"{type(error).__name__}: {error}")
+    return Outcome(answer=Answer.TAKEN, order_id=order_id)

@@ -1,0 +1,274 @@
+"""The book: hints, polls, orders from outside, late and repeated rows, fills, mismatches."""
+
+from __future__ import annotations
+
+from engine.core.errors import BrokerUnavailable, SessionExpired
+from engine.core.identifiers import OrderTag
+from engine.core.orders import OrderState, Trade
+from engine.core.vocabulary import Mode, OrderType, Severity
+from tests.kit.fake_broker import Call, Fault, option
+from tests.unit.execution.desk import Desk, buy, sell
+
+
+async def test_hints_bring_the_next_read_forward_and_no_more_than_one_a_second() -> None:
+    """A hundred hints in two seconds make two or three reads; none of them is applied by itself."""
+    async with Desk() as desk:
+        await desk.clock.advance(5)
+        before = desk.broker.reads
+        for _ in range(100):
+            desk.executor.on_order_update('{"type":"order","data":{"status":"COMPLETE"}}')
+            await desk.clock.advance(0.02)
+        assert 1 <= desk.broker.reads - before <= 3
+
+
+async def test_an_idle_book_is_read_rarely_and_a_working_one_often() -> None:
+    """Intervals by what is open."""
+    async with Desk() as desk:
+        await desk.clock.advance(30)
+        before = desk.broker.reads
+        await desk.clock.advance(60)
+        idle = desk.broker.reads - before
+        await desk.resting()
+        await desk.clock.advance(3)
+        before = desk.broker.reads
+        await desk.clock.advance(60)
+        working = desk.broker.reads - before
+        desk.broker.arm(Call.PLACE, Fault.LOSE_REQUEST)
+        await desk.place()
+        before = desk.broker.reads
+        await desk.clock.advance(20)
+        assert 4 <= idle <= 6
+        assert 19 <= working <= 22
+        assert desk.broker.reads - before >= 19
+
+
+async def test_an_order_from_the_phone_is_adopted_once() -> None:
+    """It gets a number, can be followed and cancelled, and is not adopted again, not even by the next engine."""
+    async with Desk() as desk:
+        outside = desk.broker.place_outside(sell(price="110"), OrderTag("phone"))
+        await desk.clock.advance(16)
+        assert len(desk.executor.orders()) == 1
+        adopted = desk.order(1)
+        assert (adopted.intent_id, adopted.broker_order_id) == (None, outside.order_id)
+        assert adopted.request.price == outside.price
+        assert desk.ear.heard("o1 was placed elsewhere and is adopted", Severity.ATTENTION)
+        await desk.restart()
+        await desk.clock.advance(20)
+        assert len(desk.executor.orders()) == 1
+        await desk.cancel(adopted.number)
+        await desk.clock.advance(3)
+        assert desk.state(1) is OrderState.CANCELLED
+
+
+async def test_many_orders_from_outside_make_one_notice() -> None:
+    """A day that began elsewhere is told in one line; tags of others may repeat."""
+    async with Desk() as desk:
+        for _ in range(5):
+            desk.broker.place_outside(buy(), OrderTag("same"))
+        await desk.clock.advance(16)
+        assert len(desk.executor.orders()) == 5
+        assert [notice.text for notice in desk.ear.notices if "adopted" in notice.text] == [
+            "5 orders were placed elsewhere and are adopted: o1 to o5."
+        ]
+
+
+async def test_an_adoption_that_cannot_be_written_is_tried_again() -> None:
+    """The journal is down for a while: the order is adopted once it is back."""
+    async with Desk() as desk:
+        desk.broker.place_outside(buy())
+        desk.journal.fail()
+        await desk.clock.advance(16)
+        assert desk.executor.orders() == ()
+        desk.journal.down = None
+        await desk.clock.advance(16)
+        assert len(desk.executor.orders()) == 1
+        assert desk.executor.snapshot().degraded == ()
+
+
+async def test_a_book_that_goes_back_in_time_changes_nothing_and_is_recorded_once() -> None:
+    """An old OPEN row of a completed order, read ten times, is one line of history."""
+    async with Desk() as desk:
+        number = await desk.resting()
+        old_book = desk.broker.book()
+        desk.broker.fill(desk.broker.of_tag(desk.order(number).tag).order_id)
+        await desk.clock.advance(4)
+        assert desk.state(number) is OrderState.COMPLETE
+        fresh = desk.broker.book()
+        desk.broker.books.extend([old_book, fresh] * 5)
+        await desk.clock.advance(200)
+        assert desk.state(number) is OrderState.COMPLETE
+        assert desk.order(number).filled_quantity == 65
+        refused = [event for event in desk.history(number) if not event.applied]
+        assert len(refused) == 1
+        assert len(desk.ear.heard("it is left as it is", Severity.ATTENTION)) == 1
+
+
+async def test_partial_fills_add_up_and_are_handed_over_once_each() -> None:
+    """Three fills, three trades, the order's average from the book."""
+    async with Desk() as desk:
+        number = await desk.resting(buy(195))
+        order_id = desk.broker.of_tag(desk.order(number).tag).order_id
+        for _ in range(3):
+            desk.broker.fill(order_id, 65)
+            await desk.clock.advance(4)
+        assert desk.state(number) is OrderState.COMPLETE
+        assert [trade.quantity for trade in desk.fills.trades] == [65, 65, 65]
+        assert len({trade.trade_id for trade in desk.fills.trades}) == 3
+
+
+async def test_trades_that_lag_behind_the_book_are_asked_for_until_they_come() -> None:
+    """The book counts a fill that the trades do not show yet."""
+    async with Desk() as desk:
+        number = await desk.resting()
+        desk.broker.fills_hidden = True
+        desk.broker.fill(desk.broker.of_tag(desk.order(number).tag).order_id)
+        await desk.clock.advance(5)
+        assert desk.fills.trades == []
+        desk.broker.fills_hidden = False
+        await desk.clock.advance(2)
+        assert len(desk.fills.trades) == 1
+
+
+async def test_trades_that_never_come_are_a_mismatch() -> None:
+    """Asked for quickly for a while, then shown as an item until explained."""
+    async with Desk() as desk:
+        number = await desk.resting()
+        desk.broker.fills_hidden = True
+        desk.broker.fill(desk.broker.of_tag(desk.order(number).tag).order_id)
+        await desk.clock.advance(130)
+        assert desk.executor.snapshot().mismatches == ("o1 is filled 65, its trades add up to 0",)
+        desk.broker.fills_hidden = False
+        await desk.clock.advance(130)
+        assert desk.executor.snapshot().mismatches == ()
+        assert desk.ear.heard("Explained: o1 is filled 65")
+        assert len(desk.fills.trades) == 1
+
+
+async def test_an_exit_is_not_possible_twice_while_its_fill_is_not_booked() -> None:
+    """The position still shows the lot, the book has the exit's fill: a second exit would open a short."""
+    async with Desk() as desk:
+        desk.facts.held = {option().key: 65}
+        desk.facts.current_mode = Mode.READ
+        receipt = await desk.place(sell())
+        assert receipt.accepted
+        await desk.clock.advance(2)
+        desk.broker.fills_hidden = True
+        desk.broker.fill(desk.broker.of_tag(receipt.orders[0].tag).order_id)
+        await desk.clock.advance(4)
+        assert desk.state(1) is OrderState.COMPLETE
+        refused = await desk.place(sell())
+        assert [violation.check for violation in refused.violations] == ["mode"]
+
+
+async def test_a_rejection_in_the_book_is_told_with_the_brokers_words() -> None:
+    """A 200 with an id, then REJECTED: the usual way of the broker."""
+    async with Desk() as desk:
+        number = await desk.resting()
+        order_id = desk.broker.of_tag(desk.order(number).tag).order_id
+        desk.broker.set_status(order_id, "REJECTED", "Price exceeds circuit limits.")
+        await desk.clock.advance(4)
+        assert desk.state(number) is OrderState.REJECTED
+        assert desk.ear.heard("o1 was rejected: Price exceeds circuit limits.", Severity.ATTENTION)
+
+
+async def test_an_order_that_vanishes_from_the_book_is_a_mismatch() -> None:
+    """It stays as it is, and stands in the list until the book has it again."""
+    async with Desk() as desk:
+        number = await desk.resting()
+        record = desk.order(number)
+        assert record.broker_order_id is not None
+        vanished = desk.broker.orders_by_id.pop(record.broker_order_id)
+        vanished.placed_at = record.created_at
+        await desk.crash()
+        await desk.open()
+        await desk.clock.advance(130)
+        assert desk.state(number) is OrderState.OPEN
+        assert "not in the broker's book" in desk.executor.snapshot().mismatches[0]
+        desk.broker.orders_by_id[record.broker_order_id] = vanished
+        await desk.clock.advance(130)
+        assert desk.executor.snapshot().mismatches == ()
+
+
+async def test_the_ledger_is_compared_in_reconciliations() -> None:
+    """What the portfolio does not agree with is a mismatch with its words, opened and explained once."""
+    said: list[str] = ["trade NFO:1:1 is not in the ledger"]
+    seen: list[int] = []
+
+    async def compare(trades: tuple[Trade, ...]) -> tuple[str, ...]:
+        seen.append(len(trades))
+        return tuple(said)
+
+    async with Desk(ledger_check=compare) as desk:
+        assert desk.ear.heard("Mismatch: trade NFO:1:1", Severity.DANGER)
+        said.clear()
+        report = await desk.executor.reconcile()
+        assert report.complete
+        assert report.mismatches == ()
+        assert desk.ear.heard("Explained: trade NFO:1:1")
+        assert len(seen) == 2
+
+
+async def test_a_reconnect_reconciles_at_once() -> None:
+    """The path was interrupted: book and trades are compared without waiting for the schedule."""
+    async with Desk() as desk:
+        await desk.clock.advance(20)
+        counted: list[int] = []
+
+        async def compare(trades: tuple[Trade, ...]) -> tuple[str, ...]:
+            counted.append(len(trades))
+            return ()
+
+        desk.ledger_check = compare
+        await desk.restart()
+        before = len(counted)
+        desk.executor.on_reconnect()
+        await desk.clock.advance(1.5)
+        assert len(counted) == before + 1
+
+
+async def test_a_failed_reconciliation_keeps_the_open_items() -> None:
+    """What cannot be compared is not explained."""
+    async with Desk() as desk:
+        number = await desk.resting()
+        desk.broker.place_outside(desk.order(number).request, desk.order(number).tag)
+        await desk.clock.advance(4)
+        assert (await desk.executor.reconcile()).mismatches
+        desk.broker.break_reads(BrokerUnavailable("no connection"))
+        report = await desk.executor.reconcile()
+        assert not report.complete
+        assert report.mismatches
+
+
+async def test_an_ended_session_is_told_once_and_survived() -> None:
+    """Reads fail for an hour with the same words: one notice; the login is noticed by the first good read."""
+    async with Desk() as desk:
+        desk.broker.break_reads(SessionExpired("Incorrect `api_key` or `access_token`."), Call.ORDERS)
+        await desk.clock.advance(600)
+        assert len(desk.ear.heard("session is over", Severity.DANGER)) == 1
+        desk.broker.heal()
+        await desk.clock.advance(20)
+        assert desk.ear.heard("session is alive", Severity.INFO)
+        assert desk.executor.snapshot().degraded == ()
+
+
+async def test_a_fill_of_an_order_from_outside_has_no_strategy() -> None:
+    """It is handed over without one: the ledger's default takes it."""
+    async with Desk() as desk:
+        outside = desk.broker.place_outside(buy())
+        desk.broker.fill(outside.order_id)
+        await desk.clock.advance(20)
+        assert [trade.strategy for trade in desk.fills.trades] == [None]
+
+
+async def test_a_stop_order_waits_for_its_trigger() -> None:
+    """TRIGGER PENDING, then OPEN, then COMPLETE."""
+    async with Desk() as desk:
+        number = await desk.resting(buy(price="112", order_type=OrderType.SL, trigger_price=buy(price="110").price))
+        assert desk.state(number) is OrderState.TRIGGER_PENDING
+        order_id = desk.broker.of_tag(desk.order(number).tag).order_id
+        desk.broker.set_status(order_id, "OPEN")
+        await desk.clock.advance(4)
+        assert desk.state(number) is OrderState.OPEN
+        desk.broker.fill(order_id)
+        await desk.clock.advance(4)
+        assert desk.state(number) is OrderState.COMPLETE
