@@ -1,0 +1,132 @@
+"""A command as one canonical sentence. Reading the sentence back gives the same command.
+
+Dates instead of labels, numbers instead of names, prices instead of quote words: what was resolved stays resolved.
+Commands that no sentence can ask for (a product outside F&O, the look-up of an unknown order) are still put in words.
+"""
+
+from __future__ import annotations
+
+from engine.core.commands import (
+    AcknowledgeEvent,
+    ArchiveStrategy,
+    CancelOrders,
+    Command,
+    CreateStrategy,
+    GoTo,
+    ModifyOrder,
+    MoveQuantity,
+    PlaceOrder,
+    Quit,
+    ResolveUnknown,
+    ScreenWish,
+    SetMark,
+    SetMode,
+    ShowChain,
+)
+from engine.core.identifiers import InstrumentKey
+from engine.core.instruments import Instrument
+from engine.core.orders import OrderRequest
+from engine.core.vocabulary import InstrumentKind, Mode, Variety
+from engine.language.contracts import KINDS, date_words, quantity_words
+from engine.language.numbers import plain, price_text
+from engine.language.prices import BROKER_BAND_WORD
+from engine.language.resolver import BROKER_PROTECTION, Resolver
+
+
+def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
+    """The sentence that asks for ``command``."""
+    match command:
+        case PlaceOrder(request=request):
+            return _order(request, resolver)
+        case ModifyOrder():
+            return _modify(command, resolver)
+        case CancelOrders(everything=True):
+            return "cancel all"
+        case CancelOrders(numbers=numbers):
+            return " ".join(["cancel", *(f"o{number}" for number in numbers)])
+        case CreateStrategy(name=name):
+            return f"new {name}"
+        case ArchiveStrategy(number=number):
+            return f"archive {number}"
+        case MoveQuantity():
+            return _move(command, resolver)
+        case SetMode(mode=mode):
+            return "disarm" if mode is Mode.READ else f"arm {mode.casefold()}"
+        case ResolveUnknown(number=number):
+            return f"look up o{number}"
+        case AcknowledgeEvent(sequence=sequence):
+            return f"acknowledge events up to {sequence}"
+        case ShowChain(underlying=underlying, expiry_label=label):
+            return f"show {underlying.casefold()}{f' {label}' if label else ''}"
+        case GoTo(place=place):
+            return f"go {place}"
+        case SetMark(mark=mark):
+            return f"mark {mark}"
+        case Quit():
+            return "quit"
+
+
+def contract_words(instrument: Instrument) -> str:
+    """``nifty 24000 ce 01dec26`` or ``nifty fut 29dec26``; ``NSE:INFY`` for anything else."""
+    if instrument.expiry is None:
+        return str(instrument.key)
+    name, expiry = instrument.name.casefold(), date_words(instrument.expiry)
+    if instrument.kind is InstrumentKind.FUTURE:
+        return f"{name} fut {expiry}"
+    if instrument.strike is None or not instrument.kind.is_option:
+        return str(instrument.key)
+    kind = next(word for word, kind in KINDS.items() if kind is instrument.kind)
+    return f"{name} {plain(instrument.strike)} {kind} {expiry}"
+
+
+def _instrument_words(key: InstrumentKey, units: int, resolver: Resolver) -> tuple[str, str]:
+    instrument = resolver.instrument(key)
+    if instrument is None:
+        return str(units), str(key)
+    return quantity_words(units, instrument.lot_size), contract_words(instrument)
+
+
+def _order(request: OrderRequest, resolver: Resolver) -> str:
+    quantity, contract = _instrument_words(request.instrument, request.quantity, resolver)
+    words = [request.side.casefold(), quantity, contract]
+    if request.trigger_price is not None:
+        words += ["stop", price_text(request.trigger_price)]
+    if request.price is not None:
+        words += ["@", price_text(request.price)]
+    elif request.market_protection in {None, BROKER_PROTECTION}:
+        words += ["@ mkt", BROKER_BAND_WORD]
+    elif request.market_protection is not None:
+        words += ["@ mkt", f"{plain(request.market_protection)}%"]
+    words += [request.product.casefold(), request.validity.casefold()]
+    if request.variety is not Variety.REGULAR:
+        words.append(f"({request.variety})")
+    if request.strategy is not None:
+        words += ["into", str(request.strategy)]
+    return " ".join(words)
+
+
+def _modify(command: ModifyOrder, resolver: Resolver) -> str:
+    words = ["modify", f"o{command.number}"]
+    change = command.change
+    if change.quantity is not None:
+        record = resolver.order(command.number)
+        instrument = None if record is None else resolver.instrument(record.request.instrument)
+        words.append(
+            str(change.quantity) if instrument is None else quantity_words(change.quantity, instrument.lot_size)
+        )
+    if change.price is not None:
+        words += ["@", price_text(change.price)]
+    if change.trigger_price is not None:
+        words += ["stop", price_text(change.trigger_price)]
+    return " ".join(words)
+
+
+def _move(command: MoveQuantity, resolver: Resolver) -> str:
+    words = ["move", f"{command.strategy}.{command.leg}"]
+    if command.quantity is not None:
+        leg = resolver.leg(command.strategy, command.leg)
+        instrument = None if leg is None else resolver.instrument(leg.instrument)
+        words.append(
+            str(command.quantity) if instrument is None else quantity_words(command.quantity, instrument.lot_size)
+        )
+    return " ".join([*words, "to", str(command.to_strategy)])

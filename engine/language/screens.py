@@ -1,0 +1,63 @@
+"""Sentences about the screen and the mode: ``show``, ``go``, ``mark``, ``arm``, ``disarm``, ``quit``."""
+
+from __future__ import annotations
+
+from engine.core.commands import GoTo, Quit, SetMark, SetMode, ShowChain
+from engine.core.vocabulary import Mark, Mode
+from engine.language.contracts import read_expiry_label, read_underlying
+from engine.language.cursor import Cursor, nearest
+from engine.language.resolver import Resolver
+
+
+def read_show(cursor: Cursor, resolver: Resolver) -> ShowChain:
+    """Read what follows ``show``: an underlying, perhaps an expiry."""
+    underlying = read_underlying(cursor, resolver)
+    label = read_expiry_label(cursor, resolver, underlying)
+    cursor.finish("After the underlying: an expiry such as w0, m0 or 01dec.")
+    return ShowChain(underlying=underlying, expiry_label=label)
+
+
+def read_go(cursor: Cursor, resolver: Resolver) -> GoTo:
+    """Read what follows ``go``: a screen or pane."""
+    places = resolver.places()
+    token = cursor.take("Needs a screen, such as orders.", places)
+    for place in places:
+        if place.casefold() == token.word:
+            cursor.finish("Nothing follows the screen.")
+            return GoTo(place=place)
+    near = nearest(token.text, places)
+    hint = f"Nearest: {', '.join(near)}." if near else f"Screens: {', '.join(places)}."
+    raise cursor.wrong(f'"{token.text}" is not a screen. {hint}', token, near or places)
+
+
+def read_mark(cursor: Cursor, _resolver: Resolver) -> SetMark:
+    """Read what follows ``mark``: ``last``, ``mid`` or ``exit``."""
+    marks = tuple(Mark)
+    token = cursor.take("Needs a mark: last, mid or exit.", marks)
+    if token.word not in marks:
+        raise cursor.wrong(f'"{token.text}" is not a mark. Marks are last, mid and exit.', token, marks)
+    cursor.finish("Nothing follows the mark.")
+    return SetMark(mark=Mark(token.word))
+
+
+def read_arm(cursor: Cursor, _resolver: Resolver) -> SetMode:
+    """Read what follows ``arm``: ``confirm``."""
+    token = cursor.take("Needs what to arm: confirm.", ("confirm",))
+    if token.word == "hot":
+        raise cursor.wrong('"arm hot" is not available in this version. Write arm confirm.', token, ("confirm",))
+    if token.word != "confirm":
+        raise cursor.wrong(f'"{token.text}" cannot be armed. Write arm confirm.', token, ("confirm",))
+    cursor.finish("Arming for a time is not available in this version.")
+    return SetMode(mode=Mode.CONFIRM)
+
+
+def read_disarm(cursor: Cursor, _resolver: Resolver) -> SetMode:
+    """Read what follows ``disarm``: nothing."""
+    cursor.finish("Nothing follows disarm.")
+    return SetMode(mode=Mode.READ)
+
+
+def read_quit(cursor: Cursor, _resolver: Resolver) -> Quit:
+    """Read what follows ``quit``: nothing."""
+    cursor.finish("Nothing follows quit.")
+    return Quit()

@@ -1,0 +1,1 @@
+"""Strategies, their ledger and their money. Imports the domain only; quotes come through ``marks``."""

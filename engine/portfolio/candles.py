@@ -1,0 +1,150 @@
+"""Minute candles of each strategy's money on the last mark, sampled on a grid of market time.
+
+A minute's open, high, low and close are real valuations, one per grid point at most. Nothing is sampled while the
+session is closed, a leg has no last price, or its path is suspect: a minute without a sample is missing, a gap. What
+has not been saved yet is kept as the difference to what has (``samples`` counts only the new ones), because saving
+merges: a running minute can be saved again and again without counting twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.errors import StorageError
+from engine.core.identifiers import StrategyNumber
+from engine.core.ports import CandleRepository
+from engine.core.strategies import M2mCandle
+
+logger = logging.getLogger(__name__)
+
+MINUTE = timedelta(minutes=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def floor_to(moment: datetime, step: timedelta) -> datetime:
+    """The grid point at or before ``moment`` (aware); the grid of ``step`` starts at the Unix epoch."""
+    return EPOCH + (moment - EPOCH) // step * step
+
+
+def merge(earlier: M2mCandle, later: M2mCandle) -> M2mCandle:
+    """Two parts of one minute as one: the rule by which candles are saved."""
+    return msgspec.structs.replace(
+        earlier,
+        high=max(earlier.high, later.high),
+        low=min(earlier.low, later.low),
+        close=later.close,
+        samples=earlier.samples + later.samples,
+    )
+
+
+class M2mCandleMaker:
+    """Turns samples into candles and hands them to the database in batches."""
+
+    def __init__(self, candles: CandleRepository, *, grid: timedelta, batch_max: int, waiting_max: int) -> None:
+        """Sample at multiples of ``grid``; keep at most ``waiting_max`` unsaved candles, dropping the oldest."""
+        self._candles = candles
+        self._grid = grid
+        self._batch_max = batch_max
+        self._waiting_max = waiting_max
+        self._newest: datetime | None = None
+        self._running: dict[StrategyNumber, M2mCandle] = {}
+        self._waiting: dict[tuple[datetime, StrategyNumber], M2mCandle] = {}
+        self._saving = asyncio.Lock()
+        self._dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        """Candles lost because the database did not take them in time."""
+        return self._dropped
+
+    @property
+    def waiting(self) -> int:
+        """Candles, or parts of running ones, that are not in the database."""
+        return len(self._waiting)
+
+    def is_due(self, moment: datetime) -> bool:
+        """Whether ``moment`` has reached a grid point that has not been sampled. Time never runs backwards here."""
+        return self._newest is None or floor_to(moment, self._grid) > self._newest
+
+    def sample(self, moment: datetime, values: Iterable[tuple[StrategyNumber, Decimal]]) -> bool:
+        """Take one valuation of each strategy at the grid point of ``moment`` (aware, market time).
+
+        A grid point is sampled once; a late caller leaves points out, it never fills them in.
+
+        Returns:
+            Whether the sample was taken.
+        """
+        if not self.is_due(moment):
+            return False
+        self._newest = floor_to(moment, self._grid)
+        minute = floor_to(moment, MINUTE)
+        for number, value in values:
+            running = self._running.get(number)
+            if running is None or running.minute != minute:
+                self._running[number] = _first(number, minute, value)
+            else:
+                self._running[number] = running.with_sample(value)
+            key = (minute, number)
+            unsaved = self._waiting.get(key)
+            self._waiting[key] = _first(number, minute, value) if unsaved is None else unsaved.with_sample(value)
+        self._keep_bound()
+        return True
+
+    def running(self, strategy: StrategyNumber) -> M2mCandle | None:
+        """The strategy's newest candle, still running or the last one closed."""
+        return self._running.get(strategy)
+
+    async def save(self) -> int:
+        """Hand everything unsaved to the database, running minutes included; returns how many parts were saved.
+
+        Raises:
+            StorageError: the database did not take a batch; it is kept and merged with what comes.
+        """
+        saved = 0
+        async with self._saving:
+            while self._waiting and saved < self._waiting_max:
+                batch = dict(list(self._waiting.items())[: self._batch_max])
+                for key in batch:
+                    del self._waiting[key]
+                try:
+                    await self._candles.save(tuple(batch.values()))
+                except (StorageError, asyncio.CancelledError):
+                    self._put_back(batch)
+                    raise
+                saved += len(batch)
+        return saved
+
+    def _put_back(self, batch: dict[tuple[datetime, StrategyNumber], M2mCandle]) -> None:
+        newer = self._waiting
+        self._waiting = {
+            key: merge(part, newer.pop(key)) if key in newer else part for key, part in batch.items()
+        } | newer
+        self._keep_bound()
+
+    def _keep_bound(self) -> None:
+        excess = len(self._waiting) - self._waiting_max
+        if excess <= 0:
+            return
+        for key in sorted(self._waiting)[:excess]:
+            del self._waiting[key]
+        self._dropped += excess
+        logger.error("%d unsaved strategy candles dropped, the oldest first", excess)
+
+    async def between(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
+        """Stored candles with minute in [start, end), together with what is not saved yet, oldest first."""
+        async with self._saving:
+            stored = {candle.minute: candle for candle in await self._candles.between(strategy, start, end)}
+            for (minute, number), part in self._waiting.items():
+                if number == strategy and start <= minute < end:
+                    stored[minute] = merge(stored[minute], part) if minute in stored else part
+        return tuple(stored[minute] for minute in sorted(stored))
+
+
+def _first(strategy: StrategyNumber, minute: datetime, value: Decimal) -> M2mCandle:
+    return M2mCandle(strategy=strategy, minute=minute, open=value, high=value, low=value, close=value, samples=1)

@@ -1,0 +1,273 @@
+"""Strategies of one account, alive: books fills exactly once, values them, and records their money minute by minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+import numpy as np
+
+from engine.core.commands import MoveQuantity
+from engine.core.errors import StorageError, WriterLost
+from engine.core.identifiers import AccountId, StrategyNumber
+from engine.core.ledger import LedgerEntry
+from engine.core.orders import Trade
+from engine.core.ports import CandleRepository, Clock, LedgerRepository, StrategyRepository
+from engine.core.positions import BrokerPosition
+from engine.core.strategies import M2mCandle, Strategy, StrategyValue
+from engine.core.vocabulary import Mark
+from engine.portfolio.book import PortfolioBook
+from engine.portfolio.bookkeeper import Bookkeeper, EventSink
+from engine.portfolio.candles import M2mCandleMaker
+from engine.portfolio.columns import FastValues, LegColumns, build_columns, evaluate_book, exact_last
+from engine.portfolio.comparison import Mismatch, compare_positions
+from engine.portfolio.marks import Marks
+from engine.portfolio.settings import PortfolioSettings
+from engine.portfolio.valuation import MoneyView, ValuedLeg, sum_money, value_legs, value_strategy
+
+logger = logging.getLogger(__name__)
+
+
+class PortfolioService:
+    """The portfolio of one account. ``start`` it, feed it fills, run ``run`` in a supervised task, ``stop`` it."""
+
+    def __init__(
+        self,
+        account: AccountId,
+        *,
+        ledger: LedgerRepository,
+        strategies: StrategyRepository,
+        candles: CandleRepository,
+        clock: Clock,
+        marks: Marks,
+        on_event: EventSink,
+        settings: PortfolioSettings,
+        epoch: int,
+        new_reference: Callable[[], str],
+        is_session_open: Callable[[datetime], bool],
+    ) -> None:
+        """``new_reference`` makes ids of transfers; ``is_session_open`` answers for a moment of market time."""
+        self._clock = clock
+        self._marks = marks
+        self._settings = settings
+        self._is_session_open = is_session_open
+        self._zone = settings.zone
+        self._keeper = Bookkeeper(
+            account,
+            ledger=ledger,
+            strategies=strategies,
+            clock=clock,
+            on_event=on_event,
+            settings=settings,
+            epoch=epoch,
+            new_reference=new_reference,
+        )
+        self._maker = M2mCandleMaker(
+            candles,
+            grid=settings.grid,
+            batch_max=settings.candle_batch_max,
+            waiting_max=settings.waiting_candles_max,
+        )
+        self._columns: LegColumns | None = None
+        self._candle_trouble = ""
+
+    @property
+    def book(self) -> PortfolioBook:
+        """Strategies, legs and holdings; read only for others."""
+        return self._keeper.book
+
+    @property
+    def degraded(self) -> str:
+        """What does not run as it should, in words; empty when all is well."""
+        parts = []
+        if self._keeper.waiting:
+            parts.append(
+                f"fills that wait for the database and are not in the figures yet: {self._keeper.waiting} "
+                f"({self._keeper.trouble})"
+            )
+        if self._candle_trouble:
+            parts.append(f"strategy candles that wait for the database: {self._maker.waiting} ({self._candle_trouble})")
+        if self._maker.dropped:
+            parts.append(f"strategy candles lost: {self._maker.dropped}")
+        return "; ".join(parts)
+
+    async def start(self) -> None:
+        """Load strategies (making the default one if there is none) and replay the ledger.
+
+        Raises:
+            StorageError: the database does not answer, or the ledger contradicts itself.
+        """
+        await self._keeper.load()
+        self._columns = None
+
+    async def on_trades(self, trades: Sequence[Trade]) -> tuple[LedgerEntry, ...]:
+        """Book fills, each exactly once however often it is offered; returns the entries that are new.
+
+        While the database does not answer they wait and are tried again by ``run`` and by the next call.
+
+        Raises:
+            WriterLost: another engine is the writer now; the fills wait.
+            StorageUnavailable: too many fills wait already; those beyond the bound were not taken. Offer them again.
+        """
+        return await self._keeper.on_trades(trades)
+
+    async def create(self, name: str) -> Strategy:
+        """Open a strategy.
+
+        Raises:
+            InvalidInput: the name cannot be had.
+            StorageError: the database did not take it.
+        """
+        return await self._keeper.create(name)
+
+    async def archive(self, number: StrategyNumber) -> Strategy:
+        """Hide a strategy that holds nothing. Archiving never closes a position.
+
+        Raises:
+            UnknownStrategy: there is none with this number.
+            Refused: it is the default one, archived already, holds quantity, or fills for it wait to be booked.
+            StorageError: the database did not take it.
+        """
+        return await self._keeper.archive(number)
+
+    async def move(self, command: MoveQuantity) -> tuple[LedgerEntry, ...]:
+        """Hand quantity of a leg to another strategy at the leg's average price; the broker's net does not change.
+
+        Raises:
+            UnknownStrategy: one of the strategies does not exist.
+            InvalidInput: no such leg, or a quantity that is not there.
+            Refused: a strategy is archived, both are the same, or the leg is flat.
+            StorageError: the database did not take it.
+        """
+        return await self._keeper.move(command)
+
+    # Money
+
+    def values(self) -> tuple[StrategyValue, ...]:
+        """Active strategies with all their legs, valued now, exact."""
+        strategies = self.book.strategies()
+        legs: dict[StrategyNumber, list[ValuedLeg]] = {strategy.number: [] for strategy in strategies}
+        for leg in self._valued(legs):
+            legs[leg.value.leg.strategy].append(leg)
+        return tuple(value_strategy(strategy, legs[strategy.number]) for strategy in strategies)
+
+    def value(self, number: StrategyNumber) -> StrategyValue:
+        """One strategy valued now; archived ones too.
+
+        Raises:
+            UnknownStrategy: there is none with this number.
+        """
+        return value_strategy(self.book.strategy(number), self._valued((number,)))
+
+    def _valued(self, numbers: Iterable[StrategyNumber]) -> list[ValuedLeg]:
+        return value_legs([standing for number in numbers for standing in self.book.standings(number)], self._marks)
+
+    def total(self) -> MoneyView:
+        """The account's money on each mark since entry, archived strategies included, gross."""
+        return sum_money((leg.value.leg, leg.value.profit) for leg in self._all_valued())
+
+    @property
+    def day_profit(self) -> MoneyView:
+        """The account's money on each mark since the exchange's day began: from the previous close, gross."""
+        self.book.start_day(self._keeper.today())
+        return sum_money((leg.value.leg, leg.day_profit) for leg in self._all_valued())
+
+    def _all_valued(self) -> list[ValuedLeg]:
+        return self._valued([strategy.number for strategy in self.book.strategies(archived=True)])
+
+    def fast_values(self) -> tuple[LegColumns, FastValues]:
+        """Every active strategy on the three marks in columns."""
+        if self._columns is None or self._columns.revision != self.book.revision:
+            self._columns = build_columns(self.book)
+        return self._columns, evaluate_book(self._columns, self._marks)
+
+    def compare(self, positions: Sequence[BrokerPosition]) -> tuple[Mismatch, ...]:
+        """Differences between the broker's net and the ledger's; empty when they agree."""
+        return compare_positions(self.book.net(), positions)
+
+    # Candles
+
+    def sample(self) -> bool:
+        """Take one valuation of each strategy if market time has reached a new grid point.
+
+        Call it after all frames received up to that point. A strategy takes part while it has an open leg, or once it
+        has traded on this exchange day; it is left out while any open leg has no trusted last price.
+        """
+        now = self._clock.market_now()
+        if not self._maker.is_due(now) or not self._is_session_open(now):
+            return False
+        self.book.start_day(now.astimezone(self._zone).date())
+        legs, values = self.fast_values()
+        exact = exact_last(legs, values.last_sum)
+        known = values.trusted & (values.missing[Mark.LAST] == 0)
+        takes_part: list[tuple[StrategyNumber, Decimal]] = []
+        for place in np.flatnonzero(known).tolist():
+            number = legs.numbers[place]
+            if legs.open_count[place] or self._traded_today(number):
+                money = exact[place]
+                takes_part.append((number, self.value(number).profit[Mark.LAST] if money is None else money))
+        return self._maker.sample(now, takes_part)
+
+    def _traded_today(self, number: StrategyNumber) -> bool:
+        return any(
+            standing.last_entry_at is not None and standing.last_entry_at.astimezone(self._zone).date() == self.book.day
+            for standing in self.book.standings(number)
+        )
+
+    async def candles(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
+        """Minute candles of [start, end), the running minute included, oldest first.
+
+        Raises:
+            UnknownStrategy: there is none with this number.
+            StorageError: the database does not answer.
+        """
+        self.book.strategy(strategy)
+        return await self._maker.between(strategy, start, end)
+
+    def running_candle(self, strategy: StrategyNumber) -> M2mCandle | None:
+        """The newest candle as sampled by this engine; ``None`` before the first sample."""
+        return self._maker.running(strategy)
+
+    async def save_candles(self) -> None:
+        """Save what is unsaved; a database that does not answer is said and tried again later."""
+        try:
+            await self._maker.save()
+        except StorageError as error:
+            logger.warning("%d strategy candles wait for the database: %s", self._maker.waiting, error)
+            self._candle_trouble = str(error)
+        else:
+            self._candle_trouble = ""
+
+    # Life
+
+    async def run(self) -> None:
+        """Sample, save and retry until cancelled.
+
+        Raises:
+            ExceptionGroup: one of them ended; with ``WriterLost`` inside when another engine is the writer now.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run_samples(), name="portfolio samples")
+            group.create_task(self._run_saves(), name="portfolio candle saves")
+            group.create_task(self._keeper.run(), name="portfolio fill retries")
+
+    async def _run_samples(self) -> None:
+        while True:
+            self.sample()
+            await self._clock.sleep(self._settings.sample_wait_s)
+
+    async def _run_saves(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.candle_save_interval_s)
+            await self.save_candles()
+
+    async def stop(self) -> None:
+        """Save the running minute and try the waiting fills a last time; what fails is said, not raised."""
+        await self.save_candles()
+        try:
+            await self._keeper.book_waiting()
+        except WriterLost as error:
+            logger.warning("%d fills were left for the new writer: %s", self._keeper.waiting, error)
