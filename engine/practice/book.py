@@ -186,7 +186,7 @@ def _is_torn_tail(rest: bytes) -> bool:
     if len(rest) < _FRAME.size:
         return True
     length, _ = _FRAME.unpack_from(rest)
-    return length <= _LONGEST and len(rest) <= _FRAME.size + length
+    return int(length) <= _LONGEST and len(rest) <= _FRAME.size + int(length)
 
 
 def _sync_folder(folder: Path) -> None:

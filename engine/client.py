@@ -1,0 +1,132 @@
+"""The one door to an engine, the same in process and over a socket. Screens, scripts and commands see nothing else.
+
+Synchronous methods are pictures of what is already here: cheap enough to be called on every frame. Asynchronous ones
+may wait. Errors are those of ``engine.core.errors``, with the same words over every road.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from engine.core.commands import Command, Interpretation, Preview, Receipt
+from engine.core.events import EngineEvent
+from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.instruments import ExpiryLabel, Instrument
+from engine.core.orders import OrderEvent, OrderRecord, Trade
+from engine.core.positions import BrokerPosition, Funds
+from engine.core.quotes import Quote
+from engine.core.strategies import M2mCandle, StrategyValue
+from engine.core.views import ChainKey, ChainView, DeskView, DoctorView, UnderlyingView
+
+
+class EngineClient(Protocol):
+    """What can be seen of an engine and asked of it."""
+
+    def desk(self) -> DeskView:
+        """Everything the Desk draws besides the chain; the same object while nothing has changed."""
+        ...
+
+    def chain(self, key: ChainKey, since: int = 0) -> ChainView | None:
+        """A watched chain now, with the rows that changed after sequence ``since``; ``None`` when it is not watched."""
+        ...
+
+    def quote(self, token: int) -> Quote | None:
+        """A watched instrument now; ``None`` when nothing is known of it."""
+        ...
+
+    async def watch_chain(self, key: ChainKey) -> None:
+        """Subscribe to a chain; counted, so each watch needs its ``unwatch_chain``.
+
+        Raises:
+            UnknownInstrument: no such underlying or expiry today.
+        """
+        ...
+
+    async def unwatch_chain(self, key: ChainKey) -> None:
+        """Give up one watch of a chain."""
+        ...
+
+    async def watch(self, tokens: Sequence[int]) -> None:
+        """Subscribe to instruments in full mode; counted.
+
+        Raises:
+            UnknownInstrument: no instrument of today has this token; none was subscribed.
+        """
+        ...
+
+    async def unwatch(self, tokens: Sequence[int]) -> None:
+        """Give up one watch of each."""
+        ...
+
+    async def underlyings(self) -> tuple[UnderlyingView, ...]:
+        """Underlyings that have options today, best known first."""
+        ...
+
+    async def expiries(self, underlying: str) -> tuple[ExpiryLabel, ...]:
+        """Listed expiries with their labels, nearest first.
+
+        Raises:
+            UnknownInstrument: no such underlying; aliases are understood.
+        """
+        ...
+
+    async def search(self, text: str, limit: int = 20) -> tuple[Instrument, ...]:
+        """Instruments by free text (``nifty 24000 ce w0``), best first."""
+        ...
+
+    async def interpret(self, text: str) -> Interpretation:
+        """What a sentence of the command language means; nothing is done."""
+        ...
+
+    async def preview(self, command: Command) -> Preview:
+        """What a command would do, by the same checks as the real thing; nothing is sent."""
+        ...
+
+    async def submit(self, command: Command, *, seat: str = "") -> Receipt:
+        """Do it. Returns when it is journalled and under way, or refused with every reason.
+
+        A refusal is an answer, not an exception.
+        """
+        ...
+
+    async def orders(self) -> tuple[OrderRecord, ...]:
+        """Today's orders and every one still working, oldest first."""
+        ...
+
+    async def order_history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
+        """What happened to one order."""
+        ...
+
+    async def trades(self) -> tuple[Trade, ...]:
+        """Today's fills, oldest first."""
+        ...
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """The broker's net positions, asked now."""
+        ...
+
+    async def strategies(self) -> tuple[StrategyValue, ...]:
+        """Active strategies with their legs, valued now."""
+        ...
+
+    async def candles(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
+        """Stored minute candles of a strategy's money in [start, end)."""
+        ...
+
+    async def funds(self) -> Funds:
+        """Money at the broker, asked now."""
+        ...
+
+    async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
+        """Events with a sequence greater than ``after``, oldest first, bounded to the newest."""
+        ...
+
+    async def doctor(self) -> DoctorView:
+        """Run the preflight."""
+        ...
+
+    async def close(self) -> None:
+        """Leave. A remote engine goes on; an engine in this process is left to whoever started it."""
+        ...

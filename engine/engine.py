@@ -1,0 +1,408 @@
+"""One desk's engine: starts the services, joins them, keeps them running, and stops them in order.
+
+Nothing here decides about prices, orders or money; the parts do. Crash-only: a start after a kill is a start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from engine.board_marks import BoardMarks
+from engine.chain_desk import ChainDesk
+from engine.core.accounts import Account, Profile
+from engine.core.errors import BrokerError, InvariantBroken, StorageError, WorkstationError
+from engine.core.events import EventKind
+from engine.core.orders import OrderEvent, OrderRecord, Trade
+from engine.core.positions import BrokerPosition, Funds
+from engine.core.views import ChainKey
+from engine.core.vocabulary import Exchange, Mode
+from engine.event_log import EventLog
+from engine.execution.executor import OrderExecutor
+from engine.execution.notices import Notice
+from engine.feed_service import FeedService
+from engine.instrument_service import InstrumentService
+from engine.market.quotes_board import QuotesBoard
+from engine.market.staleness import FeedHealth, Staleness
+from engine.market.subscriptions import Subscriptions
+from engine.market_day import MarketDay
+from engine.order_facts import EngineFacts
+from engine.parts import EngineParts
+from engine.portfolio.book import PortfolioBook
+from engine.portfolio.service import PortfolioService
+from engine.supervision import Supervisor
+
+logger = logging.getLogger(__name__)
+
+EXCHANGES = (Exchange.NFO, Exchange.BFO, Exchange.NSE, Exchange.BSE)
+STRIP_CONSUMER = "strip"
+WATCH_CONSUMER = "watch"
+HELD_CONSUMER = "held"
+STRIP_PRIORITY = 30
+HELD_PRIORITY = 20
+REFERENCE_BYTES = 12
+
+
+class Engine:
+    """Make it, ``start`` it, look at and command it through ``LocalClient``, ``stop`` it."""
+
+    def __init__(self, parts: EngineParts) -> None:
+        """Nothing happens before ``start``."""
+        self.parts = parts
+        settings = parts.settings
+        self.clock = parts.clock
+        self.events = EventLog(parts.clock, kept_max=settings.events_kept_max)
+        self.supervisor = Supervisor(parts.clock, self.events, pauses_s=settings.restart_pauses_s)
+        self.subscriptions = Subscriptions(capacity=settings.feed_capacity)
+        self._board = QuotesBoard(limit=settings.board_slots_max)
+        self._health = FeedHealth()
+        self.feed = FeedService(
+            board=self._board,
+            health=self._health,
+            subscriptions=self.subscriptions,
+            clock=parts.clock,
+            events=self.events,
+            on_text=self._on_text,
+            on_reconnect=self._on_reconnect,
+            silence_limit_s=settings.silence_limit_s,
+        )
+        self._instruments = InstrumentService(
+            parts.reads, parts.repositories.instruments, parts.rules, exchanges=EXCHANGES
+        )
+        self.mode = parts.start_mode
+        self.executor: OrderExecutor | None = None
+        self.portfolio: PortfolioService | None = None
+        self.funds: Funds | None = None
+        self.positions: tuple[BrokerPosition, ...] = ()
+        self.writer = False
+        self._watched: dict[int, int] = {}
+        self._services: set[asyncio.Task[None]] = set()
+        self._own_changed = True
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read the venue, the account and the instruments, connect the feed, load the journal and the ledger.
+
+        Raises:
+            WorkstationError: something without which there is nothing to show (instruments, account, database).
+        """
+        parts, settings = self.parts, self.parts.settings
+        states = Staleness(self._health, silence_limit_s=settings.silence_limit_s)
+        today = parts.calendar.day_of(parts.clock.market_now())
+        self.profile, loaded = await asyncio.gather(
+            parts.reads.profile(), self._instruments.load(today, read_only=parts.read_only)
+        )
+        self.account = self.profile.account_id
+        self.day = MarketDay(
+            loaded,
+            board=self._board,
+            states=states,
+            calendar=parts.calendar,
+            rules=parts.rules,
+            clock=parts.clock,
+            reading=parts.first_reading,
+        )
+        self._day_date = today
+        self.chains = ChainDesk(self.day, self.subscriptions, parts.chain, on_wishes=self.feed.sync)
+        self.facts = EngineFacts(self.day, self._book, lambda: self.mode)
+        self._subscribe_strip()
+        ticker = parts.make_ticker(self.feed.listener, self.feed.desired, self.day.is_open)
+        self.feed.attach(ticker)
+        self._serve("feed", ticker.run)
+        self.supervisor.declare("instruments", loaded.note)
+        await self._take_over()
+        self._serve("venue", self._follow_venue)
+        self._serve("funds", self._follow_funds)
+        self._serve("upkeep", self._upkeep)
+        if self.portfolio is not None:
+            self._serve("portfolio", self.portfolio.run)
+
+    async def stop(self) -> None:
+        """Stop in order: answers that are out are waited for, what is owed is written, then the rest ends."""
+        if self.executor is not None:
+            await self.executor.stop()
+        if self.portfolio is not None and self.writer:
+            try:
+                await self.portfolio.stop()
+            except StorageError as error:
+                logger.error("the portfolio could not be written at the end: %s", error)  # noqa: TRY400 - expected
+        for task in self._services:
+            task.cancel()
+        if self._services:
+            _, late = await asyncio.wait(self._services, timeout=self.parts.settings.stop_timeout_s)
+            for task in late:
+                logger.error("the service %s did not stop", task.get_name())
+        if self.writer:
+            self.writer = False
+            try:
+                await self.parts.repositories.writer_lock.release(self.account)
+            except StorageError as error:
+                logger.warning("the writer lock could not be given back: %s", error)
+
+    # -- pictures for the client -----------------------------------------------------------------------------------
+
+    def orders(self) -> tuple[OrderRecord, ...]:
+        """Orders in memory, oldest first."""
+        return self.executor.orders() if self.executor is not None else ()
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What does not run as it should, one sentence each."""
+        own = list(self.supervisor.degraded)
+        if self.executor is not None:
+            view = self.executor.snapshot()
+            own += view.degraded
+            own += [f"Mismatch: {sentence}." for sentence in view.mismatches]
+        if self.portfolio is not None and self.portfolio.degraded:
+            own.append(self.portfolio.degraded)
+        return tuple(own)
+
+    async def watch(self, tokens: tuple[int, ...]) -> None:
+        """Count one watch of each instrument and subscribe."""
+        for token in tokens:
+            self._watched[token] = self._watched.get(token, 0) + 1
+        self._wish_watched()
+
+    async def unwatch(self, tokens: tuple[int, ...]) -> None:
+        """Give up one watch of each."""
+        for token in tokens:
+            left = self._watched.get(token, 0) - 1
+            if left > 0:
+                self._watched[token] = left
+            else:
+                self._watched.pop(token, None)
+        self._wish_watched()
+
+    # -- listeners of the executor -----------------------------------------------------------------------------------
+
+    def on_order(self, record: OrderRecord, events: tuple[OrderEvent, ...]) -> None:
+        """An order stands differently; what a person should read of it comes as a notice."""
+        self._own_changed = True
+
+    def on_notice(self, notice: Notice) -> None:
+        """The executor has something to say."""
+        self.events.add(notice.kind, notice.text, severity=notice.severity, subject=notice.subject, seat=notice.seat)
+
+    # -- services --------------------------------------------------------------------------------------------------
+
+    def _serve(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
+        async def supervised() -> None:
+            try:
+                await self.supervisor.run(name, service)
+            except InvariantBroken as error:
+                self.supervisor.declare(name, f"{name} has stopped for good: {error}.")
+
+        task = asyncio.create_task(supervised(), name=name)
+        self._services.add(task)
+        task.add_done_callback(self._services.discard)
+
+    async def _take_over(self) -> None:
+        """Become the writer if nobody else is; load portfolio and orders either way."""
+        parts = self.parts
+        epoch = None
+        if not parts.read_only:
+            epoch = await parts.repositories.writer_lock.acquire(self.account)
+            if epoch is None:
+                self.supervisor.declare(
+                    "writer", f"Another engine is the writer of {self.account}: this one can only look."
+                )
+        self.writer = epoch is not None
+        if epoch is not None:
+            self.supervisor.declare("writer", "")
+            await parts.repositories.accounts.save(self._account_row(self.profile))
+        await self._start_portfolio(epoch or 0)
+        if epoch is not None and self.portfolio is not None:
+            executor = OrderExecutor(
+                self.account,
+                road=parts.road,
+                reads=parts.reads,
+                journal=parts.repositories.journal,
+                facts=self.facts,
+                clock=self.clock,
+                random_bytes=parts.random_bytes,
+                settings=parts.execution,
+                listener=self,
+                fills=self,
+                epoch=epoch,
+                ledger_check=self._check_ledger,
+                server_offset_s=parts.server_offset_s,
+            )
+            await executor.start()
+            self.executor = executor
+            self._serve("executor", executor.run)
+
+    async def _start_portfolio(self, epoch: int) -> None:
+        parts = self.parts
+        portfolio = PortfolioService(
+            self.account,
+            ledger=parts.repositories.ledger,
+            strategies=parts.repositories.strategies,
+            candles=parts.repositories.candles,
+            clock=self.clock,
+            marks=BoardMarks(self.day, self.chains),
+            on_event=self.events.add,
+            settings=parts.portfolio,
+            epoch=epoch,
+            new_reference=lambda: parts.random_bytes(REFERENCE_BYTES).hex(),
+            is_session_open=lambda _: self.day.is_open(),
+        )
+        try:
+            await portfolio.start()
+        except StorageError:
+            if self.writer:
+                raise
+            return  # a reader of an empty database: there is nothing to show and nothing may be written
+        self.portfolio = portfolio
+        self._hold_chains()
+
+    async def on_trades(self, trades: tuple[Trade, ...]) -> None:
+        """Fills from the executor: the ledger books each once."""
+        if self.portfolio is not None:
+            await self.portfolio.on_trades(trades)
+            self._hold_chains()
+
+    async def _check_ledger(self, _trades: tuple[Trade, ...]) -> tuple[str, ...]:
+        if self.portfolio is None:
+            return ()
+        try:
+            self.positions = await self.parts.reads.positions()
+        except BrokerError as error:
+            logger.warning("positions could not be compared: %s", error)
+            return ()
+        return tuple(mismatch.sentence.rstrip(".") for mismatch in self.portfolio.compare(self.positions))
+
+    async def _follow_venue(self) -> None:
+        settings = self.parts.settings
+        while True:
+            try:
+                reading = await self.parts.source.read()
+            except BrokerError as error:
+                self.supervisor.declare("venue", f"The venue does not answer: {error}")
+            else:
+                self.supervisor.declare("venue", "")
+                self.parts.on_reading(reading)
+                was_open = self.day.is_open()
+                self.day.read_venue(reading)
+                if was_open != self.day.is_open():
+                    word = "open" if self.day.is_open() else "closed"
+                    self.events.add(EventKind.SESSION, f"The session is {word}.", subject="session")
+            await self.clock.sleep(settings.venue_poll_s)
+
+    async def _follow_funds(self) -> None:
+        while True:
+            try:
+                self.funds = await self.parts.reads.funds()
+            except BrokerError as error:
+                self.supervisor.declare("funds", f"Funds could not be read: {error}")
+            else:
+                self.supervisor.declare("funds", "")
+            await self.clock.sleep(self.parts.settings.funds_poll_s)
+
+    async def _upkeep(self) -> None:
+        while True:
+            await self.clock.sleep(self.parts.settings.upkeep_s)
+            self.day.refresh_sessions()
+            if self._own_changed:
+                self._own_changed = False
+                self._share_own()
+            today = self.day.today()
+            if today != self._day_date and self.day.is_open():
+                await self._roll()
+            if not self.writer and not self.parts.read_only and self.executor is None:
+                await self._retry_writer()
+
+    async def _retry_writer(self) -> None:
+        try:
+            await self._take_over()
+        except WorkstationError as error:
+            logger.warning("could not become the writer: %s", error)
+        else:
+            if self.writer and self.portfolio is not None:
+                self._serve("portfolio", self.portfolio.run)
+                self.events.add(EventKind.SYSTEM, "This engine is the writer now.", subject="writer")
+
+    async def _roll(self) -> None:
+        """A new exchange day: new instruments, chains rebuilt, the strip subscribed again."""
+        today = self.day.today()
+        loaded = await self._instruments.load(today, read_only=self.parts.read_only or not self.writer)
+        self.day.roll(loaded)
+        self._day_date = today
+        self.chains.roll()
+        self._subscribe_strip()
+        self._hold_chains()
+        self.supervisor.declare("instruments", loaded.note)
+        self.events.add(EventKind.SESSION, f"A new day: {today:%a %d %b}, {loaded.rows} instruments.")
+
+    # -- what is subscribed ----------------------------------------------------------------------------------------
+
+    def _subscribe_strip(self) -> None:
+        tokens = [instrument.token for _, key in self.parts.strip if (instrument := self.facts.instrument(key))]
+        self.subscriptions.want(STRIP_CONSUMER, tokens, priority=STRIP_PRIORITY)
+        self.feed.sync()
+
+    def _wish_watched(self) -> None:
+        self.subscriptions.want(WATCH_CONSUMER, self._watched)
+        self.feed.sync()
+
+    def _hold_chains(self) -> None:
+        """Keep what is held subscribed, and the chains of held options for their Greeks."""
+        self._own_changed = True
+        book = self._book()
+        if book is None:
+            return
+        tokens, keys = [], set()
+        for key, quantity in book.net().items():
+            instrument = self.facts.instrument(key.instrument)
+            if not quantity or instrument is None:
+                continue
+            tokens.append(instrument.token)
+            if instrument.kind.is_option and instrument.expiry is not None:
+                keys.add(ChainKey(instrument.name, instrument.expiry))
+        self.subscriptions.want(HELD_CONSUMER, tokens, priority=HELD_PRIORITY)
+        self.chains.hold(frozenset(keys))
+        self.feed.sync()
+
+    def _share_own(self) -> None:
+        """Tell the chains what is held and what works."""
+        positions: dict[int, int] = {}
+        book = self._book()
+        if book is not None:
+            for key, quantity in book.net().items():
+                instrument = self.facts.instrument(key.instrument)
+                if instrument is not None:
+                    positions[instrument.token] = positions.get(instrument.token, 0) + quantity
+        working: dict[int, int] = {}
+        for record in self.orders():
+            if record.state.is_working:
+                instrument = self.facts.instrument(record.request.instrument)
+                if instrument is not None:
+                    working[instrument.token] = working.get(instrument.token, 0) + 1
+        self.chains.set_own(positions, working)
+
+    def _book(self) -> PortfolioBook | None:
+        return self.portfolio.book if self.portfolio is not None else None
+
+    def _on_text(self, payload: str) -> None:
+        """A text frame is a hint about some order: the book is read, the frame is never trusted."""
+        if self.executor is not None:
+            self.executor.on_order_update(payload)
+
+    def _on_reconnect(self) -> None:
+        if self.executor is not None:
+            self.executor.on_reconnect()
+
+    def _account_row(self, profile: Profile) -> Account:
+        return Account(
+            account_id=profile.account_id,
+            name=profile.name,
+            venue=self.parts.source.venue,
+            created_at=self.clock.market_now(),
+        )
+
+    def set_mode(self, mode: Mode, *, seat: str) -> None:
+        """Arm or disarm."""
+        if mode is not self.mode:
+            self.mode = mode
+            self.events.add(EventKind.SYSTEM, f"The mode is {mode}.", subject="mode", seat=seat)

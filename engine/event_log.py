@@ -1,0 +1,80 @@
+"""The lasting list of what happened: numbered without holes, bounded, acknowledged by a person.
+
+Overload policy: the oldest events leave the list when it is full; their numbers stay used.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from engine.core.events import EngineEvent, EventKind
+from engine.core.ports import Clock
+from engine.core.vocabulary import Severity
+
+logger = logging.getLogger(__name__)
+
+_LOG_LEVELS = {Severity.INFO: logging.INFO, Severity.ATTENTION: logging.WARNING, Severity.DANGER: logging.ERROR}
+
+
+class EventLog:
+    """Events of one engine, newest last."""
+
+    def __init__(self, clock: Clock, *, kept_max: int) -> None:
+        """Keep the newest ``kept_max`` events."""
+        self._clock = clock
+        self._events: deque[EngineEvent] = deque(maxlen=kept_max)
+        self._sequence = 0
+        self._acknowledged = 0
+        self._listeners: list[Callable[[EngineEvent], None]] = []
+
+    @property
+    def sequence(self) -> int:
+        """Number of the newest event; 0 before the first."""
+        return self._sequence
+
+    @property
+    def unread(self) -> int:
+        """Events that ask for attention and have not been acknowledged."""
+        return sum(1 for event in self._events if self.is_unread(event))
+
+    def add(
+        self, kind: EventKind, text: str, *, severity: Severity = Severity.INFO, subject: str = "", seat: str = ""
+    ) -> EngineEvent:
+        """Write down that something happened."""
+        self._sequence += 1
+        event = EngineEvent(
+            sequence=self._sequence,
+            at=self._clock.market_now(),
+            kind=kind,
+            severity=severity,
+            text=text,
+            subject=subject,
+            seat=seat,
+        )
+        self._events.append(event)
+        logger.log(_LOG_LEVELS[severity], "%s %s %s", kind, subject, text)
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                # Whoever writes an event may be in the middle of an exit: nobody who only listens may stop them.
+                logger.exception("a listener failed on event %d", event.sequence)
+        return event
+
+    def listen(self, listener: Callable[[EngineEvent], None]) -> None:
+        """Call ``listener`` with each event from now on; it must not wait, and what it raises is only logged."""
+        self._listeners.append(listener)
+
+    def acknowledge(self, sequence: int) -> None:
+        """A person has read everything up to ``sequence``."""
+        self._acknowledged = max(self._acknowledged, min(sequence, self._sequence))
+
+    def is_unread(self, event: EngineEvent) -> bool:
+        """Whether an event asks for attention and has not been acknowledged."""
+        return event.sequence > self._acknowledged and event.severity is not Severity.INFO
+
+    def after(self, sequence: int) -> tuple[EngineEvent, ...]:
+        """Events newer than ``sequence``, oldest first."""
+        return tuple(event for event in self._events if event.sequence > sequence)

@@ -1,0 +1,251 @@
+"""``EngineClient`` in process: the engine's own parts behind the one door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from engine.core.commands import (
+    AcknowledgeEvent,
+    ArchiveStrategy,
+    CancelOrders,
+    Command,
+    CreateStrategy,
+    Interpretation,
+    ModifyOrder,
+    MoveQuantity,
+    PlaceOrder,
+    Preview,
+    Receipt,
+    ResolveUnknown,
+    SetMode,
+    Violation,
+)
+from engine.core.errors import StorageError, UnknownInstrument, UnknownOrder, WorkstationError
+from engine.core.events import EngineEvent
+from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.instruments import ExpiryLabel, Instrument
+from engine.core.orders import OrderEvent, OrderRecord, Trade
+from engine.core.positions import BrokerPosition, Funds
+from engine.core.quotes import Quote
+from engine.core.strategies import M2mCandle, StrategyValue
+from engine.core.views import ChainKey, ChainView, DeskView, DoctorView, UnderlyingView
+from engine.core.vocabulary import QuoteState
+from engine.desk_view import DeskBuilder
+from engine.doctor import examine
+from engine.engine import Engine
+from engine.language.parser import interpret
+from engine.lookups import Lookups
+from engine.portfolio.service import PortfolioService
+from engine.previews import NO_EXECUTOR, preview_of
+from engine.sentence_resolver import EngineResolver
+
+
+class LocalClient:
+    """A started engine, seen and commanded from the same process."""
+
+    def __init__(self, engine: Engine) -> None:
+        """``engine`` has been started and is stopped by whoever started it."""
+        self._engine = engine
+        self._desk = DeskBuilder(engine)
+        self._resolver = EngineResolver(
+            engine.day,
+            defaults=engine.parts.defaults,
+            book=lambda: engine.portfolio.book if engine.portfolio is not None else None,
+            orders=engine.orders,
+            at_the_money=engine.chains.at_the_money,
+        )
+        self._lookups = Lookups(engine.day, engine.chains, engine.subscriptions, engine.feed, engine.parts.settings)
+
+    # -- pictures --------------------------------------------------------------------------------------------------
+
+    def desk(self) -> DeskView:
+        """See ``EngineClient``."""
+        return self._desk.view()
+
+    def chain(self, key: ChainKey, since: int = 0) -> ChainView | None:
+        """See ``EngineClient``."""
+        return self._engine.chains.view(key, since)
+
+    def quote(self, token: int) -> Quote | None:
+        """See ``EngineClient``."""
+        quote = self._engine.day.quote(token)
+        return None if quote is None or quote.state is QuoteState.UNKNOWN else quote
+
+    # -- interest --------------------------------------------------------------------------------------------------
+
+    async def watch_chain(self, key: ChainKey) -> None:
+        """See ``EngineClient``."""
+        self._engine.chains.watch(key)
+
+    async def unwatch_chain(self, key: ChainKey) -> None:
+        """See ``EngineClient``."""
+        self._engine.chains.unwatch(key)
+
+    async def watch(self, tokens: Sequence[int]) -> None:
+        """See ``EngineClient``."""
+        unknown = [token for token in tokens if self._engine.day.index.get(token) is None]
+        if unknown:
+            raise UnknownInstrument(f"No instrument of today has the token {unknown[0]}.", field="tokens")
+        await self._engine.watch(tuple(tokens))
+
+    async def unwatch(self, tokens: Sequence[int]) -> None:
+        """See ``EngineClient``."""
+        await self._engine.unwatch(tuple(tokens))
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    async def underlyings(self) -> tuple[UnderlyingView, ...]:
+        """See ``EngineClient``."""
+        return tuple(self._engine.day.index.underlyings())
+
+    async def expiries(self, underlying: str) -> tuple[ExpiryLabel, ...]:
+        """See ``EngineClient``."""
+        index = self._engine.day.index
+        return index.expiries(index.resolve_underlying(underlying))
+
+    async def search(self, text: str, limit: int = 20) -> tuple[Instrument, ...]:
+        """See ``EngineClient``."""
+        return self._engine.day.index.search(text, limit)
+
+    async def interpret(self, text: str) -> Interpretation:
+        """See ``EngineClient``. Market data that it needs and nobody watches is subscribed and waited for."""
+        self._resolver.missing_tokens.clear()
+        self._resolver.missing_chains.clear()
+        found = interpret(text, self._resolver)
+        if self._resolver.missing_chains:
+            await self._lookups.chains(tuple(self._resolver.missing_chains))
+            found = interpret(text, self._resolver)
+        if self._resolver.missing_tokens:
+            await self._lookups.quotes(tuple(self._resolver.missing_tokens))
+            found = interpret(text, self._resolver)
+        return found
+
+    async def preview(self, command: Command) -> Preview:
+        """See ``EngineClient``."""
+        await self._heard_of(command)
+        return preview_of(self._engine, command)
+
+    async def _heard_of(self, command: Command) -> None:
+        """Orders are judged by a quote: have one before the checks look."""
+        if isinstance(command, PlaceOrder):
+            instrument = self._engine.facts.instrument(command.request.instrument)
+            if instrument is not None:
+                await self._lookups.quotes((instrument.token,))
+
+    async def orders(self) -> tuple[OrderRecord, ...]:
+        """See ``EngineClient``."""
+        if self._engine.executor is not None:
+            return self._engine.executor.orders()
+        journal = self._engine.parts.repositories.journal
+        found = {record.number: record for record in await journal.working(self._engine.account)}
+        for record in await journal.since(self._engine.account, self._day_start()):
+            found[record.number] = record
+        return tuple(found[number] for number in sorted(found))
+
+    async def order_history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
+        """See ``EngineClient``."""
+        journal = self._engine.parts.repositories.journal
+        if await journal.by_number(number) is None:
+            raise UnknownOrder(f"There is no o{number}.")
+        return await journal.history(number)
+
+    async def trades(self) -> tuple[Trade, ...]:
+        """See ``EngineClient``."""
+        return await self._engine.parts.repositories.ledger.trades(self._engine.account, self._day_start())
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """See ``EngineClient``."""
+        return await self._engine.parts.reads.positions()
+
+    async def strategies(self) -> tuple[StrategyValue, ...]:
+        """See ``EngineClient``."""
+        return self._engine.portfolio.values() if self._engine.portfolio is not None else ()
+
+    async def candles(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
+        """See ``EngineClient``."""
+        if self._engine.portfolio is None:
+            return ()
+        return await self._engine.portfolio.candles(strategy, start, end)
+
+    async def funds(self) -> Funds:
+        """See ``EngineClient``."""
+        return await self._engine.parts.reads.funds()
+
+    async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
+        """See ``EngineClient``."""
+        return self._engine.events.after(after)
+
+    async def doctor(self) -> DoctorView:
+        """See ``EngineClient``."""
+        return await examine(self._engine)
+
+    # -- acting ----------------------------------------------------------------------------------------------------
+
+    async def submit(self, command: Command, *, seat: str = "") -> Receipt:
+        """See ``EngineClient``."""
+        engine = self._engine
+        match command:
+            case SetMode():
+                engine.set_mode(command.mode, seat=seat)
+                return Receipt(accepted=True, message=f"The mode is {command.mode}.")
+            case AcknowledgeEvent():
+                engine.events.acknowledge(command.sequence)
+                return Receipt(accepted=True, message="Acknowledged.")
+            case PlaceOrder() | ModifyOrder() | CancelOrders() | ResolveUnknown():
+                return await self._submit_order(command, seat)
+            case CreateStrategy() | ArchiveStrategy() | MoveQuantity():
+                if engine.portfolio is None or not engine.writer:
+                    return _refused(NO_EXECUTOR)
+                try:
+                    return await self._submit_strategy(engine.portfolio, command)
+                except WorkstationError as error:
+                    kind = "database" if isinstance(error, StorageError) else "strategy"
+                    return _refused(Violation(check=kind, message=str(error)))
+
+    async def _submit_order(
+        self, command: PlaceOrder | ModifyOrder | CancelOrders | ResolveUnknown, seat: str
+    ) -> Receipt:
+        executor = self._engine.executor
+        if executor is None:
+            return _refused(NO_EXECUTOR)
+        match command:
+            case PlaceOrder():
+                await self._heard_of(command)
+                return await executor.place(command, seat=seat)
+            case ModifyOrder():
+                return await executor.modify(command, seat=seat)
+            case CancelOrders():
+                return await executor.cancel(command, seat=seat)
+            case ResolveUnknown():
+                return await executor.resolve(command.number)
+
+    async def _submit_strategy(
+        self, portfolio: PortfolioService, command: CreateStrategy | ArchiveStrategy | MoveQuantity
+    ) -> Receipt:
+        match command:
+            case CreateStrategy():
+                strategy = await portfolio.create(command.name)
+                message = f"Strategy #{strategy.number} {strategy.name} is open."
+                return Receipt(accepted=True, message=message, strategy=strategy.number)
+            case ArchiveStrategy():
+                strategy = await portfolio.archive(command.number)
+                message = f"Strategy #{strategy.number} {strategy.name} is archived; no position was touched."
+                return Receipt(accepted=True, message=message, strategy=strategy.number)
+            case MoveQuantity():
+                entries = await portfolio.move(command)
+                target = next(entry for entry in entries if entry.strategy == command.to_strategy)
+                message = f"Moved {abs(target.signed_quantity)} units to {target.strategy}.{target.leg}."
+                return Receipt(accepted=True, message=message, strategy=command.to_strategy)
+
+    async def close(self) -> None:
+        """Leave; the engine is stopped by whoever started it."""
+
+    def _day_start(self) -> datetime:
+        zone = self._engine.day.calendar.zone
+        local = self._engine.clock.market_now().astimezone(zone)
+        return local.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _refused(violation: Violation) -> Receipt:
+    return Receipt(accepted=False, message=violation.message, violations=(violation,))

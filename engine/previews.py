@@ -1,0 +1,181 @@
+"""What a command would do, in words and numbers, by the same checks as the real thing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from engine.core.commands import (
+    ArchiveStrategy,
+    CancelOrders,
+    Command,
+    CreateStrategy,
+    ModifyOrder,
+    MoveQuantity,
+    PlaceOrder,
+    Preview,
+    SetMode,
+    Violation,
+)
+from engine.core.instruments import Instrument
+from engine.core.orders import OrderRequest
+from engine.core.quotes import DepthWalk, Quote, walk_depth
+from engine.core.vocabulary import InstrumentKind, OrderType, Side
+from engine.engine import Engine
+from engine.execution.words import grouped, grouped_decimal
+from engine.language.describe import contract_words
+
+NO_EXECUTOR = Violation(check="writer", message="This engine can only look: another one is the writer of the account.")
+
+
+def preview_of(engine: Engine, command: Command) -> Preview:
+    """The preview of any command."""
+    match command:
+        case PlaceOrder():
+            return _order(engine, command.request)
+        case ModifyOrder():
+            return _modification(engine, command)
+        case CancelOrders():
+            return _cancellation(engine, command)
+        case CreateStrategy():
+            return Preview(sentence=f"Opens strategy {command.name}; nothing is bought or sold.")
+        case ArchiveStrategy():
+            return Preview(sentence=f"Hides strategy #{command.number}; no position is touched.")
+        case MoveQuantity():
+            amount = "all of" if command.quantity is None else f"{grouped(command.quantity)} units of"
+            target = f"#{command.to_strategy}"
+            return Preview(
+                sentence=f"Moves {amount} {command.strategy}.{command.leg} to {target} at its average price; "
+                "the broker's net does not change."
+            )
+        case SetMode():
+            return Preview(sentence=f"Sets the mode to {command.mode}.")
+        case _:
+            return Preview(sentence="Nothing is bought or sold.")
+
+
+def _order(engine: Engine, request: OrderRequest) -> Preview:
+    instrument = engine.facts.instrument(request.instrument)
+    if engine.executor is None:
+        violations: tuple[Violation, ...] = (NO_EXECUTOR,)
+        notes: tuple[str, ...] = ()
+    else:
+        violations, notes, _ = engine.executor.check(request)
+    if instrument is None:
+        return Preview(
+            sentence=f"{request.side} {grouped(request.quantity)} {request.instrument}.",
+            violations=violations,
+            notes=notes,
+            request=request,
+        )
+    quote = engine.day.quote(instrument.token)
+    impact = _impact(request, quote)
+    price = request.price if request.price is not None else (impact.average_price if impact else None)
+    cash = None
+    if price is not None and instrument.kind is not InstrumentKind.FUTURE:
+        cash = -request.side.sign * request.quantity * price
+    held = engine.facts.positions() or ()
+    before = sum(item.signed_quantity for item in held if item.instrument.token == instrument.token)
+    after = before + request.side.sign * request.quantity
+    return Preview(
+        sentence=_sentence(request, instrument, cash, before, after),
+        violations=violations,
+        notes=(*notes, *_cover_note(request, instrument, before, after)),
+        request=request,
+        lots=Decimal(request.quantity) / instrument.lot_size,
+        lot_size=instrument.lot_size,
+        token=instrument.token,
+        quote=quote,
+        cash=cash,
+        impact=impact,
+        position_before=before,
+        position_after=after,
+    )
+
+
+def _sentence(request: OrderRequest, instrument: Instrument, cash: Decimal | None, before: int, after: int) -> str:
+    verb = "Buys" if request.side is Side.BUY else "Sells"
+    lots = Decimal(request.quantity) / instrument.lot_size
+    size = f"{lots.normalize():f}L = {grouped(request.quantity)} units"
+    kind = f"{request.order_type} {request.product} {request.validity}"
+    price = "" if request.price is None else f" at {grouped_decimal(request.price)}"
+    trigger = "" if request.trigger_price is None else f", trigger {grouped_decimal(request.trigger_price)}"
+    if request.order_type is OrderType.MARKET and request.market_protection is not None:
+        protection = request.market_protection
+        price = " at market, protected" + ("" if protection < 0 else f" to {protection}%")
+    money = ""
+    if cash is not None:
+        money = f" {'Receives' if cash > 0 else 'Pays'} {grouped_decimal(abs(cash))} before charges."
+    return (
+        f"{verb} {size} {contract_words(instrument)}{price}{trigger}, {kind}.{money} "
+        f"Position {grouped_signed(before)} > {grouped_signed(after)}."
+    )
+
+
+def _cover_note(request: OrderRequest, instrument: Instrument, before: int, after: int) -> tuple[str, ...]:
+    """Selling beyond what is held is written out: the loss of a short option is not bounded by what it brings."""
+    if request.side is Side.SELL and instrument.kind.is_option and after < min(0, before):
+        return (f"{grouped(min(0, before) - after)} units would be sold short.",)
+    return ()
+
+
+def _impact(request: OrderRequest, quote: Quote | None) -> DepthWalk | None:
+    if quote is None:
+        return None
+    levels = quote.asks if request.side is Side.BUY else quote.bids
+    if request.price is not None:
+        reaches = [
+            level
+            for level in levels
+            if (level.price <= request.price if request.side is Side.BUY else level.price >= request.price)
+        ]
+        levels = tuple(reaches)
+    return walk_depth(levels, request.quantity) if levels and request.quantity > 0 else None
+
+
+def _modification(engine: Engine, command: ModifyOrder) -> Preview:
+    record = engine.executor.order(command.number) if engine.executor is not None else None
+    if engine.executor is None:
+        return Preview(sentence=f"Modifies o{command.number}.", violations=(NO_EXECUTOR,))
+    violations = engine.executor.check_modification(command)
+    if record is None:
+        return Preview(sentence=f"Modifies o{command.number}.", violations=violations)
+    change = command.change
+    parts = [
+        f"{word} {'none' if old is None else grouped_decimal(Decimal(old))} > {grouped_decimal(Decimal(new))}"
+        for word, old, new in (
+            ("quantity", record.request.quantity, change.quantity),
+            ("price", record.request.price, change.price),
+            ("trigger", record.request.trigger_price, change.trigger_price),
+        )
+        if new is not None and new != old
+    ]
+    words = ", ".join(parts) or "nothing"
+    instrument = engine.facts.instrument(record.request.instrument)
+    name = contract_words(instrument) if instrument is not None else str(record.request.instrument)
+    return Preview(
+        sentence=f"Modifies o{command.number} {record.request.side} {name}: {words}.",
+        violations=violations,
+        request=record.request,
+        token=instrument.token if instrument is not None else None,
+        quote=engine.day.quote(instrument.token) if instrument is not None else None,
+        lot_size=instrument.lot_size if instrument is not None else None,
+    )
+
+
+def _cancellation(engine: Engine, command: CancelOrders) -> Preview:
+    if engine.executor is None:
+        return Preview(sentence="Cancels.", violations=(NO_EXECUTOR,))
+    if command.everything:
+        count = sum(1 for record in engine.orders() if record.state.is_working)
+        return Preview(sentence=f"Cancels every working order of the account: {count}.")
+    unknown = [number for number in command.numbers if engine.executor.order(number) is None]
+    violations = tuple(Violation(check="order", message=f"There is no o{number}.") for number in unknown)
+    names = ", ".join(f"o{number}" for number in command.numbers)
+    return Preview(sentence=f"Cancels {names}.", violations=violations)
+
+
+def grouped_signed(units: int) -> str:
+    """Signed units in Indian grouping; 0 is flat."""
+    if not units:
+        return "flat"
+    return ("+" if units > 0 else "-") + grouped(abs(units))

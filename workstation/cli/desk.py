@@ -1,0 +1,87 @@
+"""The desk: a screen on the engine that runs here already, or on one opened in this process.
+
+Hang-up ends the screen and leaves the engine; quitting while orders work hands them to a headless engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+
+from engine.client import EngineClient
+from engine.server.remote_client import RemoteClient
+from workstation.app import WorkstationApp
+from workstation.assembly import open_host
+from workstation.cli.exit_codes import ExitCode
+from workstation.cli.headless import is_busy, serve
+from workstation.cli.logs import log_to_file
+from workstation.cli.output import print_words
+from workstation.cli.running import running_engine, start_headless
+from workstation.locations import Locations
+from workstation.screen_clock import ScreenClock
+from workstation.settings import Configuration
+
+STANDARD_STREAMS = (0, 1, 2)
+
+
+async def run_desk(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> int:
+    """Show the desk until the person leaves."""
+    if not sys.stdin.isatty() or not sys.stdout.isatty():
+        print_words("The desk needs a terminal; commands such as `workstation chain NIFTY` do not.")
+        return ExitCode.USAGE
+    log_to_file(configuration.log, locations, "desk")
+    socket = running_engine(configuration, locations, options)
+    if socket is not None:
+        client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s)
+        try:
+            await _Screen(client, configuration).run()
+        finally:
+            await client.close()
+        return ExitCode.DONE
+    print_words("Starting: database, practice exchange, engine …")
+    hand_over = False
+    async with open_host(configuration, locations, read_only=False, with_door=True) as host:
+        screen = _Screen(host.client, configuration)
+        await screen.run()
+        if screen.hung_up:
+            stopping = asyncio.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+            await serve(host, stopping, idle_exit_s=configuration.door.hangup_exit_s)
+        else:
+            hand_over = is_busy(host)
+    if hand_over:
+        await start_headless(configuration, locations, options)
+        print_words("Orders are working: a headless engine watches them. `workstation` opens the desk on it again.")
+    return ExitCode.DONE
+
+
+class _Screen:
+    """One run of the terminal application, ended by the person or by a hang-up."""
+
+    def __init__(self, client: EngineClient, configuration: Configuration) -> None:
+        self._app = WorkstationApp(client, configuration.terminal, ScreenClock(client))
+        self.hung_up = False
+
+    async def run(self) -> None:
+        """Show until it ends."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        loop.add_signal_handler(signal.SIGTERM, self._app.exit)
+        try:
+            await self._app.run_async()
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
+            loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+    def _hang_up(self) -> None:
+        """The terminal is gone: nothing may be written to it any more, and the engine goes on."""
+        self.hung_up = True
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for stream in STANDARD_STREAMS:
+            os.dup2(nowhere, stream)
+        os.close(nowhere)
+        self._app.exit()

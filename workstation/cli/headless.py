@@ -1,0 +1,69 @@
+"""``workstation headless``: the engine without a screen, until told to stop or until it is idle and alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+from engine.core.orders import OrderState
+from workstation.assembly import Host, open_host
+from workstation.cli.exit_codes import ExitCode
+from workstation.cli.logs import log_to_file
+from workstation.cli.output import print_json_line
+from workstation.locations import Locations
+from workstation.settings import Configuration
+
+LOOK_S = 0.5
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+async def run_headless(configuration: Configuration, locations: Locations, *, until_idle: bool) -> int:
+    """Run until SIGTERM; with ``until_idle`` also until no order works and nobody is attached for a while.
+
+    A hang-up does not end it. Prints one line of JSON when it is ready.
+    """
+    log_to_file(configuration.log, locations, "engine")
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    async with open_host(configuration, locations, read_only=False, with_door=True) as host:
+        if host.door is not None:
+            print_json_line(
+                {
+                    "ready": True,
+                    "pid": os.getpid(),
+                    "socket": str(host.door.path),
+                    "exchange_root": host.exchange.root,
+                    "account": host.engine.account,
+                }
+            )
+        await serve(host, stopping, idle_exit_s=configuration.door.idle_exit_s if until_idle else None)
+    return ExitCode.DONE
+
+
+async def serve(host: Host, stopping: asyncio.Event, *, idle_exit_s: float | None) -> None:
+    """Wait until ``stopping`` is set, or until the engine has been idle and alone for ``idle_exit_s``."""
+    clock = host.engine.clock
+    busy_at = clock.monotonic()
+    while not stopping.is_set():
+        try:
+            await asyncio.wait_for(stopping.wait(), LOOK_S)
+        except TimeoutError:
+            if is_busy(host):
+                busy_at = clock.monotonic()
+            elif idle_exit_s is not None and clock.monotonic() - busy_at >= idle_exit_s:
+                return
+
+
+def is_busy(host: Host) -> bool:
+    """Whether an order may still trade, or somebody is attached."""
+    attached = host.door is not None and host.door.clients > 0
+    return attached or any(may_trade(record.state) for record in host.engine.orders())
+
+
+def may_trade(state: OrderState) -> bool:
+    """Whether an order in this state still needs an engine that watches it."""
+    return state.is_working

@@ -1,0 +1,146 @@
+"""The command line: words to calls. Heavy parts are imported only by the command that needs them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from workstation.cli.exit_codes import ExitCode
+
+DISTRIBUTION = "options-workstation"
+LISTINGS = ("orders", "trades", "positions", "strategies", "funds")
+DEFAULT_WAIT_S = 10.0
+
+EXIT_CODES_HELP = "exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in ExitCode)
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workstation",
+        description="The options desk. Without a command it opens the desk, on the practice exchange by default.",
+        epilog=EXIT_CODES_HELP,
+    )
+    parser.add_argument("--version", action="version", version=f"workstation {_version()}")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the platform's own place)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
+    _add_venue(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    headless = commands.add_parser(
+        "headless", help="the engine without a screen, in the foreground", epilog=EXIT_CODES_HELP
+    )
+    _add_venue(headless, inherit=True)
+    headless.add_argument(
+        "--until-idle", action="store_true", help="end when no order works and nobody has been attached for a while"
+    )
+
+    practice = commands.add_parser("practice", help="the practice exchange alone, for any Kite program")
+    practice.add_argument("arguments", nargs=argparse.REMAINDER, help="see: workstation practice --help")
+
+    doctor = commands.add_parser("doctor", help="preflight: one line per check", epilog=EXIT_CODES_HELP)
+    _add_json(doctor)
+
+    chain = commands.add_parser("chain", help="print one option chain", epilog=EXIT_CODES_HELP)
+    chain.add_argument("underlying")
+    chain.add_argument("expiry", nargs="?", help="a label such as w0 or m0, or a date such as 2026-12-29")
+    chain.add_argument("--all", action="store_true", help="every strike, not only those around the money")
+    chain.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="S", help="longest wait for quotes")
+    _add_json(chain)
+
+    order = commands.add_parser("order", help="send one order, written as a sentence", epilog=EXIT_CODES_HELP)
+    order.add_argument("sentence", help='for example: "buy 2L nifty 24000 ce w0 @ 105"')
+    order.add_argument("--dry-run", action="store_true", help="check and show, send nothing")
+    order.add_argument("--yes", action="store_true", help="send without asking")
+    order.add_argument("--key", help="idempotency key: repeating with the same key never makes a second order")
+    order.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="S", help="longest wait for an answer")
+    _add_json(order)
+
+    for name in LISTINGS:
+        listing = commands.add_parser(name, help=f"list {name}", epilog=EXIT_CODES_HELP)
+        _add_json(listing)
+
+    database = commands.add_parser("db", help="the database: upgrade, downgrade, status", epilog=EXIT_CODES_HELP)
+    steps = database.add_subparsers(dest="step", required=True)
+    upgrade = steps.add_parser("upgrade", help="bring the schema to this version")
+    upgrade.add_argument("--sql", action="store_true", help="print the statements instead")
+    downgrade = steps.add_parser("downgrade", help="take the schema back; rows of dropped tables are lost")
+    downgrade.add_argument("target", help="a revision, -1 or base")
+    status = steps.add_parser("status", help="what the schema is and what this version needs")
+    _add_json(status)
+    return parser
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def _add_venue(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:
+    default = argparse.SUPPRESS if inherit else None
+    market = parser.add_argument_group("practice market")
+    market.add_argument("--seed", type=int, default=default, help="another made-up market")
+    market.add_argument("--start", metavar="MOMENT", default=default, help="first market time, ISO, or auto")
+    market.add_argument("--speed", type=float, metavar="X", default=default, help="market seconds per second")
+    market.add_argument("--instruments", type=Path, metavar="FILE", default=default, help="a Kite instruments dump")
+    market.add_argument(
+        "--snapshot", type=Path, metavar="FILE", default=default, help="an option-chain JSON to start from"
+    )
+
+
+def _with_state(words: list[str]) -> list[str]:
+    """Give the practice exchange a folder of its own in the data folder when none is named."""
+    if any(word == "--state" or word.startswith("--state=") for word in words):
+        return words
+    from workstation.locations import Locations, data_folder
+
+    return ["--state", str(Locations(data_folder(None, os.environ)).venue("alone")), *words]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["practice"]:
+        from engine.practice.__main__ import main as practice_main
+
+        return practice_main(_with_state(words[1:]))
+    options = _parser().parse_args(words)
+    from engine.core import errors
+    from workstation.cli.output import print_words
+
+    try:
+        from workstation.cli import running
+
+        return asyncio.run(running.run(options, dict(os.environ)))
+    except errors.InvalidInput as error:
+        print_words(str(error))
+        return ExitCode.USAGE
+    except errors.SetupError as error:
+        print_words(str(error))
+        return ExitCode.SETUP
+    except (errors.StorageError, errors.BrokerError, errors.EngineGone) as error:
+        print_words(str(error))
+        return ExitCode.UNKNOWN_OUTCOME if isinstance(error, errors.OutcomeUnknown) else ExitCode.UNAVAILABLE
+    except errors.WorkstationError as error:
+        print_words(str(error))
+        return ExitCode.REFUSED
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (``| head``); say nothing more, not even while closing.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - lives until the process ends
+        return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""Runs one command: finds a running engine or opens one, and says which on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from engine.client import EngineClient
+from engine.core.errors import SetupError
+from engine.server.local_door import is_alive
+from engine.server.remote_client import RemoteClient
+from workstation.cli.logs import log_to_file
+from workstation.cli.output import print_words
+from workstation.configuration import load_configuration
+from workstation.locations import Locations, configuration_file, data_folder
+from workstation.settings import Configuration
+
+MARKET_OPTIONS = ("seed", "start", "speed", "instruments", "snapshot")
+HEADLESS_START_S = 90.0
+
+
+async def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
+    """Dispatch one parsed command line."""
+    locations = Locations(data_folder(options.data, environment))
+    path, required = configuration_file(options.config, environment)
+    configuration = load_configuration(path, required=required, environment=environment)
+    configuration = _with_market(configuration, options)
+    match options.command:
+        case None:
+            from workstation.cli.desk import run_desk
+
+            return await run_desk(configuration, locations, options)
+        case "headless":
+            from workstation.cli.headless import run_headless
+
+            return await run_headless(configuration, locations, until_idle=options.until_idle)
+        case "db":
+            from workstation.cli.database import run_database
+
+            return await run_database(configuration, locations, options)
+        case _:
+            return await _with_engine(configuration, locations, options)
+
+
+async def _with_engine(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> int:
+    acting = options.command == "order" and not options.dry_run
+    async with engine_for(configuration, locations, options, acting=acting) as engine:
+        match options.command:
+            case "order":
+                from workstation.cli.order import order
+
+                return await order(
+                    engine,
+                    options.sentence,
+                    dry_run=options.dry_run,
+                    yes=options.yes,
+                    key=options.key,
+                    as_json=options.json,
+                    wait_s=options.wait,
+                )
+            case "chain":
+                from workstation.cli.chain import chain
+
+                return await chain(
+                    engine,
+                    options.underlying,
+                    options.expiry,
+                    as_json=options.json,
+                    everything=options.all,
+                    wait_s=options.wait,
+                )
+            case "doctor":
+                from workstation.cli.doctor import doctor
+
+                return await doctor(engine, as_json=options.json)
+            case _:
+                from workstation.cli import listings
+
+                listing = {
+                    "orders": listings.orders,
+                    "trades": listings.trades,
+                    "positions": listings.positions,
+                    "strategies": listings.strategies,
+                    "funds": listings.funds,
+                }[options.command]
+                return await listing(engine, as_json=options.json)
+
+
+@contextlib.asynccontextmanager
+async def engine_for(
+    configuration: Configuration, locations: Locations, options: argparse.Namespace, *, acting: bool
+) -> AsyncIterator[EngineClient]:
+    """The engine a command uses: the one that runs here, a headless one for acting, one of the moment for looking."""
+    socket = running_engine(configuration, locations, options)
+    if socket is None and acting:
+        socket = await start_headless(configuration, locations, options)
+        print_words("started a headless engine; it stays while orders work")
+    if socket is not None:
+        client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s)
+        try:
+            yield client
+        finally:
+            await client.close()
+        return
+    from workstation.assembly import open_host
+
+    log_to_file(configuration.log, locations, "command")
+    async with open_host(configuration, locations, read_only=True, with_door=False) as host:
+        print_words("no engine is running; opened one to look, for the moment")
+        yield host.client
+
+
+def running_engine(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> Path | None:
+    """The socket of the engine to use.
+
+    A market named on the command line means that one; otherwise the only engine that runs on this data folder.
+
+    Raises:
+        SetupError: several run and none was named.
+    """
+    alive = [path for path in locations.running_sockets() if is_alive(path)]
+    if any(getattr(options, name, None) is not None for name in MARKET_OPTIONS):
+        from workstation.assembly import venue_id
+
+        wanted = locations.socket(venue_id(configuration.venue))
+        return wanted if wanted in alive else None
+    if len(alive) > 1:
+        names = ", ".join(path.stem for path in alive)
+        raise SetupError(f"Several engines run here ({names}); name the market, for example with --seed or --snapshot.")
+    return alive[0] if alive else None
+
+
+async def start_headless(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> Path:
+    """Start an engine of its own process that ends when it is idle; returns its socket.
+
+    When another command was faster, its engine is the one.
+
+    Raises:
+        SetupError: it did not start; the sentence carries its own words.
+    """
+    words = [sys.executable, "-m", "workstation.cli.main", "--data", str(locations.data)]
+    if options.config is not None:
+        words += ["--config", str(options.config)]
+    words += market_words(options)
+    words += ["headless", "--until-idle"]
+    locations.make()
+    log = locations.logs / "headless.err"
+    with log.open("ab") as errors:
+        begin = errors.tell()
+        # Not a child of this event loop, which ends long before it.
+        process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
+    line = await _first_line(process)
+    if line:
+        return Path(json.loads(line)["socket"])
+    socket = running_engine(configuration, locations, options)
+    if socket is not None:
+        return socket
+    said = log.read_bytes()[begin:].decode("utf-8", errors="replace").strip()
+    raise SetupError(f"The headless engine did not start: {said or f'see {log}'}")
+
+
+async def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+    """The line a program says that it is ready with; empty when it ended, or was ended for taking too long."""
+    if process.stdout is None:
+        return b""
+    reading = asyncio.ensure_future(asyncio.to_thread(process.stdout.readline))
+    done, _ = await asyncio.wait({reading}, timeout=HEADLESS_START_S)
+    if not done:
+        process.terminate()
+    return await reading
+
+
+def market_words(options: argparse.Namespace) -> list[str]:
+    """The market options of this command line, for another process."""
+    words = []
+    for name in MARKET_OPTIONS:
+        value = getattr(options, name, None)
+        if value is not None:
+            words += [f"--{name}", str(value.absolute() if isinstance(value, Path) else value)]
+    return words
+
+
+def _with_market(configuration: Configuration, options: argparse.Namespace) -> Configuration:
+    import msgspec
+
+    chosen = {
+        name: str(value.absolute()) if isinstance(value, Path) else value
+        for name in MARKET_OPTIONS
+        if (value := getattr(options, name, None)) is not None
+    }
+    if not chosen:
+        return configuration
+    venue = msgspec.structs.replace(configuration.venue, **chosen)
+    return msgspec.structs.replace(configuration, venue=venue)

@@ -1,0 +1,340 @@
+"""The practice exchange as a venue: its identity, its process, and keeping it up while a desk needs it.
+
+A venue is (source, seed, start): each has its own folder, its own book and its own desk database, so that market time
+never runs backwards in one. The process is started on loopback, outlives a killed desk for a while, and ends when no
+desk holds its clients lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import msgspec
+
+from engine.core.errors import SetupError
+from engine.core.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+STATE_FILE = "exchange.json"
+CLIENTS_LOCK = "clients.lock"
+EXCHANGE_LOCK = "exchange.lock"
+"""Held by the exchange itself for as long as it lives."""
+ERROR_LOG = "exchange.log"
+DEFAULT_VENUE_ID = "practice"
+EXIT_ALREADY_RUNNING = 3
+EXIT_PORT_TAKEN = 4
+HOST = "127.0.0.1"
+MATTERING_LINES = 3
+LOG_BYTES_MAX = 1_000_000
+"""A longer log of earlier runs is begun anew at a start."""
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+POLL_S = 0.05
+PROBE_S = 2.0
+"""A local exchange that is alive answers well within this."""
+ANSWER_BYTES_MAX = 65_536
+STATUS_REQUEST = b"GET /practice/status HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: token practice:practice\r\n\r\n"
+
+
+class PracticeSource(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes one practice market another one."""
+
+    seed: int
+    start: str
+    """``auto`` or an ISO moment."""
+    instruments: Path | None = None
+    snapshot: Path | None = None
+
+    def venue_id(self, *, default: PracticeSource) -> str:
+        """A short name, the same for the same source: ``practice`` for the default market.
+
+        Raises:
+            SetupError: one of its files is not there.
+        """
+        if self == default:
+            return DEFAULT_VENUE_ID
+        self.check()
+        files = (self.instruments, self.snapshot)
+        parts = [
+            str(self.seed),
+            self.start,
+            *(hashlib.sha256(path.read_bytes()).hexdigest() if path else "" for path in files),
+        ]
+        digest = hashlib.sha256("|".join(parts).encode()).hexdigest()[:10]
+        return f"{DEFAULT_VENUE_ID}-{digest}"
+
+    def check(self) -> None:
+        """Refuse files that are not there.
+
+        Raises:
+            SetupError: names the file.
+        """
+        for option, path in (("--instruments", self.instruments), ("--snapshot", self.snapshot)):
+            if path is not None and not path.is_file():
+                raise SetupError(f"{option}: there is no file {path}.")
+
+
+class ExchangeAddress(msgspec.Struct, frozen=True):
+    """Where an exchange answers."""
+
+    port: int
+    pid: int
+
+    @property
+    def root(self) -> str:
+        """Root of its HTTP interface."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def stream_root(self) -> str:
+        """Root of its WebSocket."""
+        return f"ws://{HOST}:{self.port}"
+
+
+class PracticeVenue:
+    """Starts the exchange of a source, or joins the one that runs, and holds it while this object is open."""
+
+    def __init__(
+        self,
+        source: PracticeSource,
+        folder: Path,
+        clock: Clock,
+        *,
+        port: int,
+        speed: float,
+        linger_s: float,
+        start_s: float,
+    ) -> None:
+        """``linger_s``: how long the exchange waits for another desk after the last; ``start_s``: longest start."""
+        self._source = source
+        self._folder = folder.absolute()
+        self._clock = clock
+        self._port = port
+        self._speed = speed
+        self._linger_s = linger_s
+        self._start_s = start_s
+        self._lock: int | None = None
+
+    async def open(self) -> ExchangeAddress:
+        """Make sure that the exchange runs.
+
+        Raises:
+            SetupError: it did not start; the sentence carries its own words.
+        """
+        self._source.check()
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+            await self._hold()
+            return await self._start(self._port)
+        except OSError as error:
+            self.close()
+            raise SetupError(f"The folder of the practice exchange, {self._folder}: {error.strerror}.") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go; the exchange ends by itself when nobody holds it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def keep_up(self, address: ExchangeAddress, every_s: float) -> None:
+        """Start the exchange again on the same port whenever it has gone, until cancelled.
+
+        A start that fails is logged and tried again: the exchange may come back without us.
+        """
+        while True:
+            await self._clock.sleep(every_s)
+            if await _listens(address.port):
+                continue
+            logger.warning("the practice exchange has gone; starting it again")
+            try:
+                await self._start(address.port)
+            except (SetupError, OSError) as error:
+                logger.error("the practice exchange could not be started again: %s", error)  # noqa: TRY400 - in words
+
+    async def _hold(self) -> None:
+        """Take our share of the clients lock; an exchange that is just ending may hold it until it has ended."""
+        if self._lock is not None:
+            return
+        self._lock = os.open(self._folder / CLIENTS_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        deadline = self._clock.monotonic() + self._start_s
+        while not _try_share(self._lock):
+            if self._clock.monotonic() >= deadline:
+                raise SetupError(f"The practice exchange in {self._folder} is ending and does not end; stop it.")
+            await self._clock.sleep(POLL_S)
+
+    async def _start(self, port: int) -> ExchangeAddress:
+        deadline = self._clock.monotonic() + self._start_s
+        last = self._known()
+        wanted = port or (last.port if last is not None else 0)
+        while True:
+            running = await self._running()
+            if running is not None:
+                return running
+            line, code, words = await self._run(wanted)
+            if line:
+                return _address(json.loads(line))
+            if code == EXIT_PORT_TAKEN and not port and wanted:
+                wanted = 0  # the port of last time belongs to somebody else now: any free one does
+            elif code != EXIT_ALREADY_RUNNING or self._clock.monotonic() >= deadline:
+                raise SetupError(f"The practice exchange did not start: {words}")
+            else:
+                # Another desk was faster, and its exchange writes its address when it is ready.
+                await self._clock.sleep(POLL_S)
+
+    async def _run(self, port: int) -> tuple[bytes, int, str]:
+        """Start the process; its ready line, or its exit code and last words."""
+        log = self._folder / ERROR_LOG
+        too_long = log.exists() and log.stat().st_size > LOG_BYTES_MAX
+        with log.open("wb" if too_long else "ab") as errors:
+            begin = errors.tell()
+            process = subprocess.Popen(  # noqa: ASYNC220 - a spawn is short; asyncio's child would end with our loop
+                self._words(port),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+            )
+        # It outlives us when we end first; when it ends first it must not stay behind as a zombie.
+        threading.Thread(target=process.wait, name="reaper of the practice exchange", daemon=True).start()
+        try:
+            async with asyncio.timeout(self._start_s):
+                line = await _first_line(process)
+        except TimeoutError:
+            process.terminate()
+            raise SetupError(f"The practice exchange did not start within {self._start_s:g} s; see {log}.") from None
+        if line:
+            return line, 0, ""
+        code = await asyncio.to_thread(process.wait, self._start_s)
+        return b"", code, _last_words(log, begin)
+
+    def _words(self, port: int) -> list[str]:
+        # -P: never a package that happens to lie in the current folder.
+        words = [sys.executable, "-P", "-m", "engine.practice", "--state", str(self._folder), "--port", str(port)]
+        words += ["--seed", str(self._source.seed), "--start", self._source.start, "--speed", repr(self._speed)]
+        words += ["--clients-lock", str(self._folder / CLIENTS_LOCK), "--linger", repr(self._linger_s)]
+        for option, path in (("--instruments", self._source.instruments), ("--snapshot", self._source.snapshot)):
+            if path is not None:
+                words += [option, str(path.absolute())]
+        return words
+
+    async def _running(self) -> ExchangeAddress | None:
+        """The exchange that has this folder now.
+
+        A killed one leaves its address behind, and its port may be anybody's by now, another market's exchange above
+        all: the address counts only while the folder is locked, the process that wrote it lives, and our seed is told
+        at its port.
+        """
+        known = self._known()
+        if known is None or not _is_locked(self._folder / EXCHANGE_LOCK) or not _is_running(known.pid):
+            return None
+        return known if await _seed_at(known.port) == self._source.seed else None
+
+    def _known(self) -> ExchangeAddress | None:
+        try:
+            return _address(json.loads((self._folder / STATE_FILE).read_text(encoding="utf-8")))
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+
+
+def _address(state: dict[str, object]) -> ExchangeAddress:
+    return ExchangeAddress(int(str(state["port"])), int(str(state["pid"])))
+
+
+def _try_share(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock file; asking takes a share for a moment, which a start must be ready to meet."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _try_share(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+async def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+    """The first line a process prints; empty when it ends without one."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), process.stdout)
+    try:
+        return await reader.readline()
+    finally:
+        transport.close()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        async with asyncio.timeout(PROBE_S):
+            _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    await _hang_up(writer)
+    return True
+
+
+async def _seed_at(port: int) -> int | None:
+    """The seed of the practice exchange at a port; ``None`` when there is none."""
+    try:
+        async with asyncio.timeout(PROBE_S):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                writer.write(STATUS_REQUEST)
+                answer = await reader.read(ANSWER_BYTES_MAX)
+                while chunk := await reader.read(ANSWER_BYTES_MAX):
+                    answer += chunk
+                    if len(answer) > ANSWER_BYTES_MAX:
+                        return None
+            finally:
+                await _hang_up(writer)
+        _, _, body = answer.partition(b"\r\n\r\n")
+        return int(json.loads(body)["data"]["seed"])
+    except (OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except OSError:
+        logger.debug("the other side hung up first")
+
+
+def _last_words(log: Path, begin: int) -> str:
+    """What a run that began at byte ``begin`` of the log said last."""
+    with log.open("rb") as file:
+        file.seek(begin)
+        lines = file.read(LOG_BYTES_MAX).decode("utf-8", errors="replace").strip().splitlines()
+    return " ".join(lines[-MATTERING_LINES:]) if lines else f"it said nothing; see {log}."

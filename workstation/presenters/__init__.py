@@ -1,0 +1,1 @@
+"""State to text and tone, in plain Python: nothing here knows the screen library."""

@@ -1,0 +1,116 @@
+"""All settings of the program: one section per part, each the part's own settings struct."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.vocabulary import Mode, Product
+from engine.execution.settings import ExecutionSettings
+from engine.portfolio.settings import PortfolioSettings
+from engine.server.session import SessionLimits
+from engine.settings import EngineSettings
+from workstation.presenters.settings import TerminalSettings
+
+
+class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The practice exchange that is used when nothing else is said."""
+
+    kind: str = "practice"
+    """Where orders go. This version knows ``practice``."""
+    seed: int = 7
+    start: str = "auto"
+    """First market time (ISO with offset); ``auto`` is now when the real market is open, else the next opening."""
+    speed: float = 1.0
+    """Market seconds per second."""
+    port: int = 0
+    """Port of the exchange on loopback; 0 takes a free one and keeps it."""
+    instruments: str = ""
+    """A Kite instruments dump to take the contracts from."""
+    snapshot: str = ""
+    """An option-chain JSON of the exchange's website to start the market from."""
+    linger_s: float = 15.0
+    """How long the exchange waits for another desk after the last one has gone."""
+    start_timeout_s: float = 60.0
+    keep_up_s: float = 1.0
+    """How often the exchange's process is looked after."""
+    start_mode: Mode = Mode.CONFIRM
+    """Mode a practice desk starts in; a live one always starts in READ."""
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where records are kept."""
+
+    url: str = ""
+    """``postgresql://USER:PASSWORD@HOST:PORT/DATABASE`` of a server's maintenance database; empty: the embedded one."""
+    pool_size: int = 10
+    """Connections of one engine, at most 100."""
+    acquire_timeout_s: float = 5.0
+    statement_timeout_s: float = 10.0
+    start_timeout_s: float = 120.0
+    """Longest start of the embedded server, crash recovery included."""
+
+
+class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The road to the broker."""
+
+    order_timeout_s: float = 7.0
+    """Longest wait for an answer to an order; after it the outcome is unknown and looked up."""
+    read_timeout_s: float = 7.0
+
+
+class AnalyticsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How chains are valued."""
+
+    rate: float = 0.065
+    """Continuously compounded annual rate, 0.065 is 6.5 %."""
+    last_recent_s: float = 60.0
+    """A last trade not older than this may stand in for a missing mid."""
+
+
+class LanguageSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order is when a sentence does not say."""
+
+    product: Product = Product.NRML
+    market_protection: Decimal = Decimal(-1)
+    """Percent for ``@ mkt``; -1 leaves the band to the broker."""
+
+
+class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine's Unix socket."""
+
+    connections_max: int = 16
+    limits: SessionLimits = SessionLimits()
+    idle_exit_s: float = 20.0
+    """A headless engine started by a command ends after being idle and alone for this long."""
+    hangup_exit_s: float = 3600.0
+    """After the terminal hung up, an engine that is idle and alone ends after this long."""
+    call_timeout_s: float = 20.0
+    """How long a command waits for an engine's answer."""
+
+
+class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The log file."""
+
+    level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+    bytes_max: int = 5_000_000
+    """Size at which a file is put aside."""
+    files_kept: int = 5
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting, with its default."""
+
+    venue: VenueSettings = VenueSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    broker: BrokerSettings = BrokerSettings()
+    engine: EngineSettings = EngineSettings()
+    orders: ExecutionSettings = ExecutionSettings()
+    portfolio: PortfolioSettings = PortfolioSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    language: LanguageSettings = LanguageSettings()
+    terminal: TerminalSettings = TerminalSettings()
+    door: DoorSettings = DoorSettings()
+    log: LogSettings = LogSettings()
