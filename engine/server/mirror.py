@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from engine.core.quotes import Quote
-from engine.core.views import ChainKey, ChainView, DeskView
+from engine.core.views import ChainColumns, ChainKey, ChainView, DeskView
+from engine.core.vocabulary import QuoteState
 from engine.market.chain_changes import RowChanges
 from engine.server import wire
 from engine.server.protocol import TopicUpdate
@@ -33,6 +35,16 @@ class ChainMirror:
             self._changes = RowChanges(view.strikes.size)
         self._changes.mark(self._changes.changed_rows(view.calls, view.puts), view.sequence)
         self._look(self._since)
+
+    def lose(self) -> None:
+        """Nothing more will come: every quote that was known is suspect from now on."""
+        view = self._view
+        if view is not None:
+            self.take(
+                msgspec.structs.replace(
+                    view, sequence=view.sequence + 1, calls=_suspect(view.calls), puts=_suspect(view.puts)
+                )
+            )
 
     def view(self, since: int) -> ChainView | None:
         """The picture with the rows that changed after ``since``; the same object while nothing is different."""
@@ -79,6 +91,25 @@ class Mirror:
         """An instrument's newest picture."""
         return self._quotes.get(token)
 
+    def lose(self, reason: str) -> None:
+        """The link is gone: no price may look alive any more, and the desk says why."""
+        for chain in self._chains.values():
+            chain.lose()
+        for token, quote in self._quotes.items():
+            if quote is not None and quote.state is not QuoteState.UNKNOWN:
+                self._quotes[token] = msgspec.structs.replace(quote, state=QuoteState.STALE)
+        desk = self.desk
+        if desk is None:
+            return
+        status = desk.status
+        feed = msgspec.structs.replace(status.feed, state=QuoteState.STALE, age_s=None, message=reason)
+        self.desk = msgspec.structs.replace(
+            desk,
+            revision=desk.revision + 1,
+            status=msgspec.structs.replace(status, writer=False, feed=feed, degraded=(reason, *status.degraded)),
+            strip=tuple(msgspec.structs.replace(item, state=QuoteState.STALE) for item in desk.strip),
+        )
+
     def take(self, update: TopicUpdate) -> None:
         """Keep a value that arrived.
 
@@ -97,6 +128,12 @@ class Mirror:
             self._chains.setdefault(subject, ChainMirror()).take(view)
         else:
             self._quotes[subject] = wire.decode_as(update.value, Quote | None)
+
+
+def _suspect(side: ChainColumns) -> ChainColumns:
+    states = np.where(side.state == QuoteState.UNKNOWN, side.state, np.uint8(QuoteState.STALE))
+    states.flags.writeable = False
+    return msgspec.structs.replace(side, state=states)
 
 
 def _same_strikes(before: ChainView, now: ChainView) -> bool:

@@ -1,7 +1,8 @@
 """``EngineClient`` over the wire: calls become requests, pictures are followed topics mirrored here.
 
-When the link is lost every call raises ``EngineGone``; the pictures keep their last value and ``link_lost`` says
-why. Nothing is sent again by itself: a command whose answer was lost may have been done; its idempotency key tells.
+When the link is lost every call raises ``EngineGone``; the pictures keep their last figures, all marked STALE, and
+``link_lost`` says why. Nothing is sent again by itself: a command whose answer was lost may have been done; its
+idempotency key tells.
 """
 
 from __future__ import annotations
@@ -363,6 +364,7 @@ class RemoteClient:
             reason = f"The engine speaks another revision of the protocol: {error}."
         finally:
             self.link_lost = self.link_lost or reason
+            self._mirror.lose(self.link_lost)
             for future in self._waiting.values():
                 if not future.done():
                     future.set_result(None)

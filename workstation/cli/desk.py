@@ -25,6 +25,8 @@ from workstation.screen_clock import ScreenClock
 from workstation.settings import Configuration
 
 STANDARD_STREAMS = (0, 1, 2)
+ENGINE_GOES_ON = "The engine runs on its own and goes on watching."
+ENGINE_IN_THIS_PROCESS = "While orders work, an engine without a screen goes on watching; otherwise it stops too."
 
 
 async def run_desk(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> int:
@@ -37,14 +39,14 @@ async def run_desk(configuration: Configuration, locations: Locations, options: 
     if socket is not None:
         client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s)
         try:
-            await _Screen(client, configuration).run()
+            await _Screen(client, configuration, ENGINE_GOES_ON).run()
         finally:
             await client.close()
         return ExitCode.DONE
     print_words("Starting: database, practice exchange, engine …")
     hand_over = False
     async with open_host(configuration, locations, read_only=False, with_door=True) as host:
-        screen = _Screen(host.client, configuration)
+        screen = _Screen(host.client, configuration, ENGINE_IN_THIS_PROCESS)
         await screen.run()
         if screen.hung_up:
             stopping = asyncio.Event()
@@ -62,8 +64,8 @@ async def run_desk(configuration: Configuration, locations: Locations, options: 
 class _Screen:
     """One run of the terminal application, ended by the person or by a hang-up."""
 
-    def __init__(self, client: EngineClient, configuration: Configuration) -> None:
-        self._app = WorkstationApp(client, configuration.terminal, ScreenClock(client))
+    def __init__(self, client: EngineClient, configuration: Configuration, after_quit: str) -> None:
+        self._app = WorkstationApp(client, configuration.terminal, ScreenClock(client), after_quit=after_quit)
         self.hung_up = False
 
     async def run(self) -> None:

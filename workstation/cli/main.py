@@ -13,6 +13,7 @@ from pathlib import Path
 from workstation.cli.exit_codes import ExitCode
 
 DISTRIBUTION = "options-workstation"
+PRACTICE = "practice"
 LISTINGS = ("orders", "trades", "positions", "strategies", "funds")
 DEFAULT_WAIT_S = 10.0
 
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         "--until-idle", action="store_true", help="end when no order works and nobody has been attached for a while"
     )
 
-    practice = commands.add_parser("practice", help="the practice exchange alone, for any Kite program")
+    practice = commands.add_parser(PRACTICE, help="the practice exchange alone, for any Kite program")
     practice.add_argument("arguments", nargs=argparse.REMAINDER, help="see: workstation practice --help")
 
     doctor = commands.add_parser("doctor", help="preflight: one line per check", epilog=EXIT_CODES_HELP)
@@ -98,23 +99,36 @@ def _add_venue(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     )
 
 
-def _with_state(words: list[str]) -> list[str]:
+def _practice_words(words: list[str]) -> list[str] | None:
+    """The command line of ``workstation [--data DIR] practice …``; ``None`` when it is another command."""
+    places = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    places.add_argument("--data", type=Path)
+    places.add_argument("--config", type=Path)  # of no use to the exchange, and no reason to refuse
+    before, rest = places.parse_known_args(words)
+    return _with_state(rest[1:], before.data) if rest[:1] == [PRACTICE] else None
+
+
+def _with_state(words: list[str], data: Path | None) -> list[str]:
     """Give the practice exchange a folder of its own in the data folder when none is named."""
     if any(word == "--state" or word.startswith("--state=") for word in words):
         return words
     from workstation.locations import Locations, data_folder
 
-    return ["--state", str(Locations(data_folder(None, os.environ)).venue("alone")), *words]
+    return ["--state", str(Locations(data_folder(data, os.environ)).venue("alone")), *words]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["practice"]:
+    practice = _practice_words(words)
+    if practice is not None:
         from engine.practice.__main__ import main as practice_main
 
-        return practice_main(_with_state(words[1:]))
-    options = _parser().parse_args(words)
+        return practice_main(practice)
+    parser = _parser()
+    options = parser.parse_args(words)
+    if options.command == PRACTICE:
+        parser.error("options of the practice exchange follow its name: workstation practice --seed 8")
     from engine.core import errors
     from workstation.cli.output import print_words
 

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from engine.core.commands import PlaceOrder
 from engine.core.errors import EngineGone, Refused, SetupError
+from engine.core.vocabulary import QuoteState
 from engine.server import protocol
 from engine.server.local_door import LocalDoor, is_alive
 from engine.server.remote_client import RemoteClient
@@ -109,7 +110,7 @@ async def test_an_answer_that_does_not_come_is_an_unknown_outcome(engine: PlainE
 
 
 async def test_a_lost_link_fails_calls_and_keeps_pictures(engine: PlainEngine, folder: Path) -> None:
-    """Every call says why; the last pictures are still there to be looked at."""
+    """Every call says why; the last figures can still be looked at, and none of them looks alive."""
     path = folder / "engine.sock"
     async with opened_door(engine, path):
         client = await RemoteClient.attach(path)
@@ -120,8 +121,19 @@ async def test_a_lost_link_fails_calls_and_keeps_pictures(engine: PlainEngine, f
         await client.submit(command(engine))
     with pytest.raises(EngineGone):
         await client.watch_chain(engine.keys[1])
-    assert client.desk() is desk
-    assert client.chain(engine.keys[0]) is chain
+    lost = client.desk()
+    assert lost.strategies == desk.strategies
+    assert lost.status.feed.state is QuoteState.STALE
+    assert "the engine has ended" in lost.status.degraded[0]
+    assert not lost.status.writer
+    assert all(item.state is QuoteState.STALE for item in lost.strip)
+    last = client.chain(engine.keys[0])
+    assert chain is not None
+    assert last is not None
+    assert last.sequence > chain.sequence
+    assert last.calls.bid.tolist() == chain.calls.bid.tolist()
+    assert QuoteState.LIVE in chain.calls.state
+    assert set(last.calls.state.tolist()) <= {QuoteState.STALE, QuoteState.UNKNOWN}
     await client.unwatch_chain(engine.keys[0])
     await client.close()
 

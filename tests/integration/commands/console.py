@@ -1,0 +1,177 @@
+"""The program's commands as processes of their own, on a desk of the test."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage.databases import ensure_database
+from storage.embedded import EmbeddedPostgres
+from tests.kit.database import TEMPLATE, run_apart
+from tests.kit.desk_host import Desk, new_desk
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+COMMAND_S = 60.0
+READY_S = 40.0
+SECTIONS = ("venue", "database", "orders", "portfolio", "engine", "door")
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    words: str
+
+    @property
+    def data(self) -> Any:
+        """Its standard output as JSON."""
+        return json.loads(self.out)
+
+
+class Headless:
+    """A headless engine in its own process."""
+
+    def __init__(self, process: subprocess.Popen[str], ready: dict[str, Any]) -> None:
+        """``ready`` is the line it printed."""
+        self.process = process
+        self.ready = ready
+
+    def end(self, how: signal.Signals = signal.SIGTERM, *, patience_s: float = 10.0) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        code = self.process.wait(patience_s)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+
+class Console:
+    """Runs commands on one data folder with one configuration file."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Write the desk's configuration to a file of its own."""
+        self.desk = desk
+        self.data = desk.locations.data
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.configuration = self.data.parent / "config.toml"
+        self.write_configuration()
+
+    def write_configuration(self) -> None:
+        """Write the desk's settings as TOML."""
+        lines = []
+        for name in SECTIONS:
+            lines.append(f"[{name}]")
+            section = msgspec.to_builtins(getattr(self.desk.configuration, name))
+            lines += [f"{key} = {json.dumps(value)}" for key, value in section.items() if _is_plain(value)]
+        self.configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def words(self, *arguments: str) -> list[str]:
+        """The command line."""
+        place = ["--data", str(self.data), "--config", str(self.configuration)]
+        return [sys.executable, "-m", "workstation.cli.main", *place, *arguments]
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a command and leave it running."""
+        return subprocess.Popen(
+            self.words(*arguments),
+            cwd=REPOSITORY,
+            env=environment(self.data.parent),
+            stdin=options.pop("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            **options,
+        )
+
+    def finish(self, process: subprocess.Popen[str]) -> Said:
+        """Wait for a started command."""
+        out, words = process.communicate(timeout=COMMAND_S)
+        return Said(code=process.returncode, out=out, words=words or "")
+
+    def run(self, *arguments: str) -> Said:
+        """Run a command to its end."""
+        return self.finish(self.start(*arguments))
+
+    def headless(self, *arguments: str) -> Headless:
+        """Start a headless engine and wait until it is ready."""
+        with (self.data.parent / "headless.words").open("ab") as errors:
+            process = self.start("headless", *arguments, stderr=errors, start_new_session=True)
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], READY_S)
+        line = process.stdout.readline() if readable else ""
+        if not line:
+            process.kill()
+            process.communicate()
+            raise AssertionError(f"no headless engine: {(self.data.parent / 'headless.words').read_text()}")
+        self.desk.note_exchange()
+        return Headless(process, json.loads(line))
+
+    @contextlib.contextmanager
+    def engine(self, *arguments: str) -> Iterator[Headless]:
+        """A headless engine for the body of a ``with``."""
+        headless = self.headless(*arguments)
+        try:
+            yield headless
+        finally:
+            headless.end()
+
+    def engine_processes(self) -> list[int]:
+        """Headless engines that run on the data folder, whoever started them."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                if b"headless" in words and os.fsencode(self.data) in words:
+                    found.append(int(entry.name))
+        return found
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """An environment without anything of the person who runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WORKSTATION_", "XDG_"))}
+    return {**kept, "HOME": str(home), "PYTHONPATH": str(REPOSITORY)}
+
+
+def wait_for(condition: Any, what: str, *, patience_s: float = 20.0) -> Any:
+    """Poll until ``condition()`` is true; fail in words."""
+    deadline = time.monotonic() + patience_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what} did not come true within {patience_s:g} s"
+        time.sleep(0.02)
+    return value
+
+
+async def _make_database(desk: Desk) -> None:
+    await ensure_database(desk.server_dsn, desk.database, template=TEMPLATE)
+
+
+@contextlib.contextmanager
+def new_console(server: EmbeddedPostgres, name: str, **venue: Any) -> Iterator[Console]:
+    """A console on a new desk; its engines end before the desk is taken away."""
+    with new_desk(server, name, **venue) as desk:
+        run_apart(_make_database(desk))
+        console = Console(desk)
+        try:
+            yield console
+        finally:
+            for pid in console.engine_processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            wait_for(lambda: not console.engine_processes(), "the end of all engines")

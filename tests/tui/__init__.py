@@ -1,0 +1,1 @@
+"""The terminal, driven by keys and looked at."""

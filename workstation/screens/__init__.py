@@ -1,0 +1,1 @@
+"""Screens compose, listen and delegate: the one place where a key becomes an engine command."""

@@ -1,0 +1,79 @@
+"""What the parts of the Desk share: the door to the engine, time, settings, and what this terminal is looking at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+
+from engine.client import EngineClient
+from engine.core.commands import Command, Receipt
+from engine.core.ports import Clock
+from engine.core.views import ChainView, DeskView
+from workstation.actions import Registry
+from workstation.formatting import Glyphs
+from workstation.presenters.desk_state import DeskState, Notice
+from workstation.presenters.settings import TerminalSettings
+from workstation.presenters.status import is_simulated
+
+Run = Callable[[Callable[[], Coroutine[object, object, None]], str, bool], None]
+"""Run something in the background: what, its group, and whether a newer one of the group replaces it.
+
+For looking things up only. Commands travel by ``Submit``, which nothing cancels.
+"""
+Submit = Callable[[Command, Callable[[Receipt], None]], None]
+"""Hand a command over; the receipt comes back by the callback."""
+
+
+@dataclass(slots=True)
+class Picture:
+    """What was last seen of the engine. Frozen, the drawn ones stay behind the living ones."""
+
+    live_desk: DeskView | None = None
+    desk: DeskView | None = None
+    """The one that is drawn."""
+    chain: ChainView | None = None
+    """The one that is drawn."""
+    trouble: str = ""
+
+
+@dataclass(slots=True)
+class DeskContext:
+    """Handed to each part of one Desk by constructor."""
+
+    engine: EngineClient
+    clock: Clock
+    settings: TerminalSettings
+    glyphs: Glyphs
+    registry: Registry
+    state: DeskState
+    run: Run
+    submit: Submit
+    new_key: Callable[[], str]
+    picture: Picture = field(default_factory=Picture)
+
+    def notify(self, text: str, tone: str = "") -> None:
+        """Put an answer on the message line."""
+        self.state.notice = Notice(text, tone, self.clock.monotonic() + self.settings.notice_s)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether nothing on this venue reaches the exchange; unknown counts as simulated."""
+        desk = self.picture.live_desk
+        return desk is None or is_simulated(desk.status.venue)
+
+    @property
+    def venue_words(self) -> str:
+        """``LIVE main AB1234``, for dialogs."""
+        desk = self.picture.live_desk
+        if desk is None:
+            return ""
+        status = desk.status
+        return f"{status.venue.value.upper()} {status.account_name} {status.account}"
+
+    def report(self, receipt: Receipt) -> None:
+        """Say what became of a command."""
+        if receipt.accepted:
+            self.notify(receipt.message)
+            return
+        reasons = "  ".join(violation.message for violation in receipt.violations)
+        self.notify(f"Refused. {reasons or receipt.message}", "attention")

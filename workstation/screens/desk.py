@@ -1,0 +1,240 @@
+"""The Desk: chain, ticket, depth, strategies, orders, events, and the command bar.
+
+It composes, lays out, and turns keys into drafts, wishes and commands. Nothing is decided here that a presenter or the
+engine could decide.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.binding import BindingType
+from textual.widgets import Input
+
+from engine.core.commands import AcknowledgeEvent
+from engine.core.vocabulary import Mark, Mode
+from workstation.actions import Place
+from workstation.frames import Frame
+from workstation.presenters.events import unread_events
+from workstation.presenters.layout import desk_layout
+from workstation.screens.chain_watch import ChainWish
+from workstation.screens.context import DeskContext
+from workstation.screens.desk_rows import RowActions
+from workstation.screens.panes import PANE_OF_DIGIT, PANE_OF_LETTER
+from workstation.widgets.bindings import bindings_of
+
+
+class DeskScreen(RowActions):
+    """The one main screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.DESK)
+
+    def __init__(self, context: DeskContext) -> None:
+        """Draw and steer by ``context``."""
+        super().__init__(context)
+        self._ready = False
+        self._looking_up = False
+        self._return_to = "chain"
+        self._frame: Frame | None = None
+
+    def on_mount(self) -> None:
+        """Ask for the first chain."""
+        self._ready = True
+        self._watch.wish(ChainWish())
+
+    async def on_unmount(self) -> None:
+        """Give the subscriptions back."""
+        await self._watch.close()
+        await self._quotes.close()
+
+    @property
+    def focus_name(self) -> str:
+        """The id of the pane with focus."""
+        return (self.focused.id or "") if self.focused is not None else ""
+
+    def take_frame(self, frame: Frame) -> None:
+        """Draw one frame."""
+        if not self._ready or not self.size:
+            return
+        self._frame = frame
+        self._orders.settle()
+        self._arrange(frame)
+        layout = self._layout_now
+        if layout is not None:
+            self._painter.paint(frame, layout, self.focus_name)
+        self._quotes.wish(self._tokens_in_sight())
+        self._keep_contract_known()
+
+    def _tokens_in_sight(self) -> frozenset[int]:
+        """Instruments whose quote and depth this terminal shows or trades on."""
+        state = self._shared.state
+        selection, draft = state.selection(self._shared.picture.chain), state.draft
+        tokens = {selection.token} if selection is not None and selection.token else set()
+        if draft is not None:
+            tokens.add(draft.instrument.token)
+        return frozenset(tokens)
+
+    def on_resize(self) -> None:
+        """Lay out again at once, so that no frame is drawn into the old places."""
+        self._painter.forget()
+        if self._ready and self._frame is not None:
+            self._arrange(self._frame)
+
+    def take_key(self, key: str, character: str | None) -> bool:
+        """A key before any binding sees it: the second key of a pair, a digit of a count. Whether it was taken."""
+        state = self._shared.state
+        if self.focus_name == "bar":
+            return self._typed_ahead(character)
+        if state.prefix:
+            prefix, state.prefix = state.prefix, ""
+            self._second_key(prefix, key)
+            return True
+        if character is not None and character.isdecimal() and character.isascii():
+            state.add_digit(character)
+            return True
+        return False
+
+    # --- keys everywhere -----------------------------------------------------------------------------------------
+
+    def action_prefix(self, key: str) -> None:
+        """Wait for the second key of a pair."""
+        self._shared.state.prefix = key
+
+    def action_freeze(self) -> None:
+        """Freeze the picture, or let it go on."""
+        state = self._shared.state
+        if state.frozen_since is not None:
+            state.frozen_since = None
+        elif self._frame is not None:
+            state.frozen_since = self._frame.market_now
+        self._painter.forget()
+
+    def action_next_mark(self) -> None:
+        """The next mark."""
+        marks = list(Mark)
+        state = self._shared.state
+        state.mark = marks[(marks.index(state.mark) + 1) % len(marks)]
+
+    def action_units(self) -> None:
+        """Lots or units."""
+        self._shared.state.as_units = not self._shared.state.as_units
+
+    def action_acknowledge(self) -> None:
+        """Acknowledge the oldest unread event."""
+        desk = self._shared.picture.live_desk
+        waiting = unread_events(desk.events, desk.status.unread_events) if desk is not None else ()
+        if not waiting:
+            self._shared.notify("No event waits to be read.")
+            return
+        event = waiting[0]
+        self._shared.notify(event.text)
+        self._shared.submit(AcknowledgeEvent(sequence=event.sequence), lambda _: None)
+
+    def action_disarm(self) -> None:
+        """READ at once."""
+        self._orders.arm(Mode.READ)
+
+    def action_back(self) -> None:
+        """One level back: count, notice, draft, then the chain. Never quits, never sends."""
+        state = self._shared.state
+        if state.count:
+            state.count = ""
+        elif state.notice is not None:
+            state.notice = None
+        elif not self._orders.clear():
+            self.set_focus(self._panes.chain)
+
+    # --- the command bar -----------------------------------------------------------------------------------------
+
+    def action_open_bar(self) -> None:
+        """Type a sentence."""
+        if self.focus_name != "bar":
+            self._return_to = self.focus_name or "chain"
+        self._shared.state.count = ""
+        self.set_focus(self._panes.bar)
+
+    def action_close_bar(self) -> None:
+        """Back to where the keys were; the text is kept."""
+        self._focus_pane(self._return_to)
+
+    def action_run_bar(self) -> None:
+        """Act on the sentence."""
+        self._bar.enter()
+
+    def action_complete_bar(self) -> None:
+        """Take a word that fits."""
+        self._bar.complete()
+
+    def action_bar_history(self, step: int) -> None:
+        """Walk through the history."""
+        self._panes.bar.browse(step)
+
+    @on(Input.Changed, "#bar")
+    def look_at_sentence(self, event: Input.Changed) -> None:
+        """Look at the text while it is typed."""
+        self._bar.changed(event.value)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _arrange(self, frame: Frame) -> None:
+        """Give every pane its place when the size or the number of strategy rows changed."""
+        desk = frame.desk
+        expanded = self._shared.state.expanded
+        wanted = 0
+        if desk is not None:
+            wanted = sum(1 + (len(v.legs) if v.strategy.number in expanded else 0) for v in desk.strategies)
+        layout = desk_layout(self.size.width, self.size.height, wanted)
+        if layout == self._layout_now:
+            return
+        self._layout_now = layout
+        self._painter.forget()
+        self.set_class(layout.small, "small")
+        self.set_class(not layout.side, "narrow")
+        self.set_class(not layout.strip, "low")
+        panes = self._panes
+        panes.head.styles.height = 2 if layout.statistics else 1
+        panes.ticket.styles.height = layout.ticket_height
+        panes.depth.display = layout.depth
+        panes.strategies.styles.height = layout.strategies_height
+        self._lower.styles.height = layout.orders_height
+        panes.orders.styles.width = layout.orders_width
+        panes.ghost.styles.height = layout.ghost_height
+        if layout.small:
+            self.set_focus(panes.small)
+        elif self.focused is None or self.focused is panes.small:
+            self.call_after_refresh(panes.chain.focus)
+
+    def _keep_contract_known(self) -> None:
+        """Look the contract under the cursor up before a key needs it."""
+        selection = self._shared.state.selection(self._shared.picture.chain)
+        if selection is not None and selection.token:
+            self._contracts.find_token(selection.token, self._orders.words_of(selection))
+        if self._contracts.is_waiting and not self._looking_up:
+            self._looking_up = True
+            self._shared.run(self._look_up, "contracts", False)
+
+    async def _look_up(self) -> None:
+        try:
+            await self._contracts.look_up()
+        finally:
+            self._looking_up = False
+
+    def _second_key(self, prefix: str, key: str) -> None:
+        if prefix == "A" and key == "c":
+            self._orders.arm(Mode.CONFIRM)
+        elif prefix == "w" and key in PANE_OF_DIGIT:
+            self._focus_pane(PANE_OF_DIGIT[key])
+        elif prefix == "g" and key == "g":
+            self.action_top()
+        elif prefix == "g" and key in PANE_OF_LETTER:
+            self._focus_pane(PANE_OF_LETTER[key])
+        elif key != "escape":
+            self._shared.notify(f"{prefix} {key} means nothing here; ? lists the keys.")
+
+    def _typed_ahead(self, character: str | None) -> bool:
+        """A character typed before the bar had focus still belongs to the bar."""
+        if character is None or not character.isprintable():
+            return False
+        self._panes.bar.insert_text_at_cursor(character)
+        return True

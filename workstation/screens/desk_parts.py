@@ -1,0 +1,127 @@
+"""What every part of the Desk is made of: its panes, its controllers, and how a text or a dialog is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+from textual.widgets import Static
+
+from engine.core.commands import Command, GoTo, Quit, ScreenWish, SetMark, ShowChain
+from workstation.dialogs.base import TextDialog
+from workstation.dialogs.review import ReviewDialog
+from workstation.presenters.chain import ChainRows
+from workstation.presenters.layout import DeskLayout
+from workstation.presenters.lines import Line, wrapped
+from workstation.screens.bar_control import BarControl
+from workstation.screens.chain_watch import ChainWatch, ChainWish
+from workstation.screens.context import DeskContext
+from workstation.screens.contracts import ContractBook
+from workstation.screens.ordering import OrderKeys
+from workstation.screens.painter import DeskPainter
+from workstation.screens.panes import PANE_OF_NAME, DeskPanes
+from workstation.screens.quote_watch import QuoteWatch
+
+MILLISECONDS = 1000.0
+TEXT_WIDTH = 76
+"""Cells of a line in a dialog of text."""
+
+
+class DeskParts(Screen[None], inherit_bindings=False):
+    """Composes the Desk; its subclasses say what the keys do."""
+
+    AUTO_FOCUS = "#chain"
+
+    def __init__(self, context: DeskContext) -> None:
+        """Draw and steer by ``context``."""
+        super().__init__(id="desk")
+        self._shared = context
+        self._rows = ChainRows(context.glyphs, context.settings.flash_ms / MILLISECONDS)
+        self._contracts = ContractBook(context.engine, context.clock)
+        self._watch = ChainWatch(context)
+        self._quotes = QuoteWatch(context)
+        self._panes = DeskPanes.make(self._rows, context.settings.history_size)
+        self._orders = OrderKeys(context, self._contracts, self._open_review)
+        self._bar = BarControl(context, self._panes.bar, review=self._orders.review_command, wish=self.do_wish)
+        self._painter = DeskPainter(
+            context,
+            self._panes,
+            self._rows,
+            contracts=self._contracts,
+            orders=self._orders,
+            watch=self._watch,
+            bar=self._bar,
+        )
+        self._layout_now: DeskLayout | None = None
+        self._lower = Horizontal(self._panes.orders, self._panes.events, id="lower")
+
+    def compose(self) -> ComposeResult:
+        """The panes in their frames."""
+        panes = self._panes
+        yield panes.status
+        yield panes.strip
+        with Horizontal(id="middle"):
+            with Vertical(id="left"):
+                yield panes.head
+                yield panes.chain
+            with Vertical(id="side"):
+                yield panes.ticket
+                yield panes.depth
+        yield panes.strategies
+        yield self._lower
+        yield panes.ghost
+        with Horizontal(id="bar-line"):
+            yield Static(" :", id="bar-sign", markup=False)
+            yield panes.bar
+        yield panes.keys
+        yield panes.small
+
+    def do_wish(self, wish: ScreenWish) -> None:
+        """What a sentence asks of the screen alone."""
+        if isinstance(wish, ShowChain):
+            self._watch.wish(ChainWish(underlying=wish.underlying, label=wish.expiry_label or ""))
+        elif isinstance(wish, SetMark):
+            self._shared.state.mark = wish.mark
+        elif isinstance(wish, GoTo):
+            self._go_to(wish.place)
+        elif isinstance(wish, Quit):
+            self.app.call_later(self.app.run_action, "app.leave")
+
+    def _place_cursor(self) -> None:
+        view = self._shared.picture.chain
+        if view is not None:
+            self._panes.chain.place_cursor(self._shared.state.row(view), self._shared.state.kind)
+
+    def _show_words(self, title: str, sentences: list[str]) -> None:
+        self._show_text(title, [((part, ""),) for text in sentences for part in wrapped(text, TEXT_WIDTH)])
+
+    def _show_text(self, title: str, lines: list[Line]) -> None:
+        words = f"{title} - {self._shared.venue_words}"
+        self.app.push_screen(TextDialog(words, lines, glyphs=self._shared.glyphs, simulated=self._shared.simulated))
+
+    def _focus_pane(self, name: str) -> None:
+        layout = self._layout_now
+        if layout is None or layout.small:
+            return
+        room = {"ticket": layout.side, "events": layout.side, "depth": layout.depth}
+        if room.get(name, True):
+            self.set_focus(self.query_one(f"#{name}"))
+        else:
+            self._shared.notify(f"There is no room for the {name} pane at this size; 120 by 36 has it.")
+            self.set_focus(self._panes.chain)
+
+    def _go_to(self, place: str) -> None:
+        name = PANE_OF_NAME.get(place.lower())
+        if name is not None:
+            self._focus_pane(name)
+        elif place.lower() == "help":
+            self.app.call_later(self.app.run_action, "app.help")
+        else:
+            known = ", ".join(PANE_OF_NAME)
+            self._shared.notify(f'There is no place called "{place}". Places: {known}, help.', "attention")
+
+    def _open_review(self, dialog: ReviewDialog, answer: Callable[[Command | None], None]) -> None:
+        """Put the dialog on the stack at once: the next key is already the dialog's."""
+        self.app.push_screen(dialog, answer)
