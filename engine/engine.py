@@ -128,6 +128,7 @@ class Engine:
                 await self.portfolio.stop()
             except StorageError as error:
                 logger.error("the portfolio could not be written at the end: %s", error)  # noqa: TRY400 - expected
+        self.feed.stopping()
         for task in self._services:
             task.cancel()
         if self._services:

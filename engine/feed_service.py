@@ -63,6 +63,7 @@ class FeedService:
         self._connections = 0
         self._message = "not connected yet"
         self._refused = 0
+        self._is_stopping = False
         self.listener = BoardFeed(
             board,
             health,
@@ -99,7 +100,13 @@ class FeedService:
 
     # -- what happens to the path ----------------------------------------------------------------------------------
 
+    def stopping(self) -> None:
+        """The engine ends: losing the connection is no news from now on."""
+        self._is_stopping = True
+
     def _path_changed(self, sentence: str) -> None:
+        if self._is_stopping:
+            return
         if not self._health.is_up(CONNECTION):
             self._message = sentence
             self._events.add(EventKind.FEED, sentence, severity=Severity.ATTENTION, subject="feed")

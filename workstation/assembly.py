@@ -13,7 +13,6 @@ import secrets
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
@@ -43,12 +42,11 @@ from storage.writer_lock import PostgresWriterLock
 from workstation.claim import claimed
 from workstation.locations import Locations
 from workstation.practice_source import PracticeVenueSource
-from workstation.practice_venue import ExchangeAddress, PracticeSource, PracticeVenue
-from workstation.settings import Configuration, VenueSettings
+from workstation.practice_venue import ExchangeAddress, PracticeVenue, practice_source, venue_id
+from workstation.settings import Configuration
 
 logger = logging.getLogger(__name__)
 
-PRACTICE = "practice"
 PRACTICE_KEY = "practice"
 PRACTICE_TOKEN = "practice"  # noqa: S105 - the public word of an exchange that listens on loopback only
 CONNECTIONS_BESIDE_POOL = 20
@@ -70,29 +68,6 @@ class Host:
     client: LocalClient
     door: LocalDoor | None
     exchange: ExchangeAddress
-
-
-def practice_source(settings: VenueSettings) -> PracticeSource:
-    """The practice market that the settings describe.
-
-    Raises:
-        SetupError: another kind of venue is asked for.
-    """
-    if settings.kind != PRACTICE:
-        raise SetupError(f'[venue] kind: "{settings.kind}" is not available in this version; it knows "{PRACTICE}".')
-    return PracticeSource(
-        seed=settings.seed,
-        start=settings.start,
-        instruments=Path(settings.instruments).expanduser() if settings.instruments else None,
-        snapshot=Path(settings.snapshot).expanduser() if settings.snapshot else None,
-    )
-
-
-def venue_id(settings: VenueSettings) -> str:
-    """The short name of the venue: ``practice`` for the built-in market, with a digest for any other."""
-    source = practice_source(settings)
-    source.check()
-    return source.venue_id(default=practice_source(VenueSettings()))
 
 
 @contextlib.asynccontextmanager

@@ -22,6 +22,7 @@ import msgspec
 
 from engine.core.errors import SetupError
 from engine.core.ports import Clock
+from workstation.settings import VenueSettings
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ EXCHANGE_LOCK = "exchange.lock"
 """Held by the exchange itself for as long as it lives."""
 ERROR_LOG = "exchange.log"
 DEFAULT_VENUE_ID = "practice"
+PRACTICE = "practice"
+"""The only kind of venue this version knows."""
 EXIT_ALREADY_RUNNING = 3
 EXIT_PORT_TAKEN = 4
 HOST = "127.0.0.1"
@@ -99,6 +102,38 @@ class ExchangeAddress(msgspec.Struct, frozen=True):
     def stream_root(self) -> str:
         """Root of its WebSocket."""
         return f"ws://{HOST}:{self.port}"
+
+
+def practice_source(settings: VenueSettings) -> PracticeSource:
+    """The practice market that the settings describe.
+
+    Raises:
+        SetupError: another kind of venue is asked for.
+    """
+    if settings.kind != PRACTICE:
+        raise SetupError(f'[venue] kind: "{settings.kind}" is not available in this version; it knows "{PRACTICE}".')
+    return PracticeSource(
+        seed=settings.seed,
+        start=settings.start,
+        instruments=Path(settings.instruments).expanduser() if settings.instruments else None,
+        snapshot=Path(settings.snapshot).expanduser() if settings.snapshot else None,
+    )
+
+
+def is_default_market(settings: VenueSettings) -> bool:
+    """Whether the settings name the market that is used when nothing is said.
+
+    Raises:
+        SetupError: another kind of venue is asked for.
+    """
+    return practice_source(settings) == practice_source(VenueSettings())
+
+
+def venue_id(settings: VenueSettings) -> str:
+    """The short name of the venue: ``practice`` for the built-in market, with a digest for any other."""
+    source = practice_source(settings)
+    source.check()
+    return source.venue_id(default=practice_source(VenueSettings()))
 
 
 class PracticeVenue:

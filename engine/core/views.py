@@ -45,6 +45,8 @@ class ChainColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Annual, 0.14 is 14 %."""
     iv_reason: Codes
     """``engine.analytics.implied_volatility.IvReason``: why the volatility is NaN."""
+    iv_input: Codes
+    """The price the volatility was taken from: 0 none, 1 the mid, 2 the last trade."""
     delta: Floats
     gamma: Floats
     theta: Floats

@@ -202,6 +202,7 @@ class ChainModel:
             open_interest_change=interest[rows],
             implied_volatility=marks.volatility,
             iv_reason=reason,
+            iv_input=marks.price_input,
             delta=marks.greeks.delta,
             gamma=marks.greeks.gamma,
             theta=marks.greeks.theta,

@@ -24,6 +24,7 @@ _EXACT: Final = (
     "open_interest",
     "open_interest_change",
     "iv_reason",
+    "iv_input",
     "state",
     "position",
     "working",

@@ -41,8 +41,9 @@ from engine.settings import EngineSettings
 from storage.databases import drop_database, ensure_database
 from storage.embedded import EmbeddedPostgres
 from tests.kit.database import TEMPLATE, run_apart
-from workstation.assembly import Host, database_name, open_host, venue_id
+from workstation.assembly import Host, database_name, open_host
 from workstation.locations import Locations
+from workstation.practice_venue import venue_id
 from workstation.settings import Configuration, DatabaseSettings, DoorSettings, VenueSettings
 
 T = TypeVar("T")

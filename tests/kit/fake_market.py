@@ -221,6 +221,7 @@ class FakeChain:
             open_interest_change=shown(np.array([float((row * 11) % 59 - 22) for row in rows])),
             implied_volatility=shown(0.122 + 0.00003 * np.abs(away) + np.where(away < 0, 0.00002 * np.abs(away), 0)),
             iv_reason=np.where(known, 0, 1).astype(np.uint8),
+            iv_input=np.where(known, 1, 0).astype(np.uint8),
             delta=shown(call_delta if kind is InstrumentKind.CALL else call_delta - 1),
             gamma=shown(call_delta * (1 - call_delta) / (self.underlying.width * 0.55)),
             theta=shown(-time_value * 0.071),

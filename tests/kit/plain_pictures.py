@@ -74,6 +74,7 @@ def chain_columns(tokens: list[int], prices: Mapping[int, Prices]) -> ChainColum
         open_interest_change=np.full(size, math.nan),
         implied_volatility=np.where(missing, math.nan, 0.14),
         iv_reason=missing.astype(np.uint8),
+        iv_input=(~missing).astype(np.uint8),
         delta=steady,
         gamma=steady,
         theta=-steady,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 
 from storage.migrate import downgrade, schema_status, upgrade, upgrade_script
-from workstation.assembly import database_name, open_database, venue_id
+from workstation.assembly import database_name, open_database
 from workstation.cli.exit_codes import ExitCode
 from workstation.cli.output import print_json, print_text, print_words
 from workstation.locations import Locations
+from workstation.practice_venue import venue_id
 from workstation.settings import Configuration
 
 

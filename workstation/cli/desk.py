@@ -12,6 +12,7 @@ import signal
 import sys
 
 from engine.client import EngineClient
+from engine.core.errors import SetupError
 from engine.server.remote_client import RemoteClient
 from workstation.app import WorkstationApp
 from workstation.assembly import open_host
@@ -36,14 +37,25 @@ async def run_desk(configuration: Configuration, locations: Locations, options: 
         return ExitCode.USAGE
     log_to_file(configuration.log, locations, "desk")
     socket = running_engine(configuration, locations, options)
-    if socket is not None:
-        client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s)
+    if socket is None:
+        print_words("Starting: database, practice exchange, engine …")
         try:
-            await _Screen(client, configuration, ENGINE_GOES_ON).run()
-        finally:
-            await client.close()
-        return ExitCode.DONE
-    print_words("Starting: database, practice exchange, engine …")
+            return await _own_engine(configuration, locations, options)
+        except SetupError:
+            # Somebody else's engine was a little faster: look through that one.
+            socket = running_engine(configuration, locations, options)
+            if socket is None:
+                raise
+    client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s)
+    try:
+        await _Screen(client, configuration, ENGINE_GOES_ON).run()
+    finally:
+        await client.close()
+    return ExitCode.DONE
+
+
+async def _own_engine(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> int:
+    """The desk on an engine in this process."""
     hand_over = False
     async with open_host(configuration, locations, read_only=False, with_door=True) as host:
         screen = _Screen(host.client, configuration, ENGINE_IN_THIS_PROCESS)

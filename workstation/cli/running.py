@@ -19,6 +19,7 @@ from workstation.cli.logs import log_to_file
 from workstation.cli.output import print_words
 from workstation.configuration import load_configuration
 from workstation.locations import Locations, configuration_file, data_folder
+from workstation.practice_venue import is_default_market, venue_id
 from workstation.settings import Configuration
 
 MARKET_OPTIONS = ("seed", "start", "speed", "instruments", "snapshot")
@@ -103,6 +104,7 @@ async def engine_for(
         print_words("started a headless engine; it stays while orders work")
     if socket is not None:
         client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s)
+        print_words(f"through the engine that runs here ({socket.stem})")
         try:
             yield client
         finally:
@@ -119,15 +121,15 @@ async def engine_for(
 def running_engine(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> Path | None:
     """The socket of the engine to use.
 
-    A market named on the command line means that one; otherwise the only engine that runs on this data folder.
+    A market named on the command line or in the configuration means that one; otherwise it is the only engine that runs
+    on this data folder.
 
     Raises:
-        SetupError: several run and none was named.
+        SetupError: several run and none was named, or the configured kind of venue is not known.
     """
     alive = [path for path in locations.running_sockets() if is_alive(path)]
-    if any(getattr(options, name, None) is not None for name in MARKET_OPTIONS):
-        from workstation.assembly import venue_id
-
+    named = any(getattr(options, name, None) is not None for name in MARKET_OPTIONS)
+    if named or not is_default_market(configuration.venue):
         wanted = locations.socket(venue_id(configuration.venue))
         return wanted if wanted in alive else None
     if len(alive) > 1:

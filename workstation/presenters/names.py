@@ -42,6 +42,15 @@ IV_REASONS = (
 """Why a volatility is missing, by the code of ``ChainColumns.iv_reason``; a test holds it to the kernel's own list."""
 
 
+IV_INPUTS = ("", "mid", "last")
+"""Which price a volatility was taken from, by the code of ``ChainColumns.iv_input``."""
+
+
+def iv_input(code: int) -> str:
+    """The price behind a volatility, in a word; empty when there is none."""
+    return IV_INPUTS[code] if 0 <= code < len(IV_INPUTS) else ""
+
+
 def state_of(code: int) -> QuoteState:
     """The state of a column's code; a code of no state is UNKNOWN, never LIVE."""
     try:

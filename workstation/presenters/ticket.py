@@ -25,7 +25,7 @@ from workstation.formatting import (
 from workstation.presenters.desk_state import Selection
 from workstation.presenters.draft import Draft
 from workstation.presenters.lines import EMPTY, Line, clip, wrapped
-from workstation.presenters.names import STATE_WORDS, contract_name, iv_reason, state_of
+from workstation.presenters.names import STATE_WORDS, contract_name, iv_input, iv_reason, state_of
 
 SENTENCE_LINES_MAX = 3
 
@@ -151,7 +151,12 @@ def _selection_lines(selection: Selection, view: ChainView, glyphs: Glyphs) -> l
     if iv != iv and why:  # noqa: PLR0124 - NaN is the value that differs from itself
         iv_line = (*iv_line, (f" {why}", "muted"))
     else:
-        iv_line = (*iv_line, (f"   {glyphs.delta} ", "muted"), (option_delta(float(columns.delta[row]), glyphs), ""))
+        source = iv_input(int(columns.iv_input[row]))
+        iv_line = (
+            *iv_line,
+            (f" {source:<4}  {glyphs.delta} ", "muted"),
+            (option_delta(float(columns.delta[row]), glyphs), ""),
+        )
     greeks: Line = (
         (f"{glyphs.theta} day".ljust(8), "muted"),
         (compact(float(columns.theta[row]), 8, glyphs, sign=True), ""),

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 
+from engine.analytics.chain import PriceInput
 from engine.analytics.greeks import greeks
 from engine.analytics.implied_volatility import IvReason, implied_volatility
 from engine.core.errors import UnknownInstrument
@@ -51,6 +52,7 @@ def test_columns_agree_with_the_analytics() -> None:
         expected = implied_volatility(mid, header.forward, view.strikes, market.years, RATE, is_call=is_call)
         np.testing.assert_allclose(columns.implied_volatility, expected.volatility, rtol=1e-12)
         np.testing.assert_array_equal(columns.iv_reason, expected.reason)
+        np.testing.assert_array_equal(columns.iv_input == PriceInput.MID, ~np.isnan(mid))
         direct = greeks(header.forward, view.strikes, market.years, RATE, expected.volatility, is_call=is_call)
         for name in ("delta", "gamma", "theta", "vega"):
             np.testing.assert_allclose(getattr(columns, name), getattr(direct, name), rtol=1e-12)
@@ -181,6 +183,7 @@ def test_one_sided_quote_uses_a_recent_trade() -> None:
     assert view.calls.state[row] == QuoteState.ONE_SIDED
     assert math.isnan(view.calls.ask[row])
     assert view.calls.implied_volatility[row] == pytest.approx(smile(24_100), abs=5e-4)
+    assert view.calls.iv_input[row] == PriceInput.LAST
 
 
 @pytest.mark.parametrize("age_s", [61.0, None])

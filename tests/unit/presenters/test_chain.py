@@ -15,7 +15,7 @@ from workstation.presenters.chain import ChainRows
 from workstation.presenters.chain_columns import ColumnWidths, chain_layout
 from workstation.presenters.chain_header import chain_statistics, chain_title
 from workstation.presenters.lines import Line, text_of, width_of
-from workstation.presenters.names import iv_reason, state_of
+from workstation.presenters.names import iv_input, iv_reason, state_of
 
 ATM = 20
 
@@ -321,3 +321,11 @@ def test_reasons_of_missing_volatilities_match_the_kernel() -> None:
     assert [reason.value for reason in IvReason] == list(range(len(IV_REASONS)))
     assert iv_reason(IvReason.BELOW_INTRINSIC) == "at or below intrinsic value"
     assert iv_reason(200) == "unknown reason"
+
+
+def test_words_for_the_price_behind_a_volatility_match_the_kernel() -> None:
+    """Each code of the kernel has its word, and what is not known has none."""
+    from engine.analytics.chain import PriceInput
+
+    assert [iv_input(code) for code in PriceInput] == ["", *(code.name.lower() for code in PriceInput if code)]
+    assert iv_input(200) == ""
