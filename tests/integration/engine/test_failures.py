@@ -78,7 +78,12 @@ async def test_an_exchange_that_dies_comes_back(desk: Desk) -> None:
         await until(lambda: client.desk().status.feed.state is QuoteState.LIVE, "a live feed again")
         desk.note_exchange()
         await until(
-            lambda: (quote := client.quote(option.token)) is not None and quote.state is QuoteState.LIVE, "a live quote"
+            lambda: (
+                (quote := client.quote(option.token)) is not None
+                and quote.state is QuoteState.LIVE
+                and quote.bid is not None
+            ),
+            "a live quote with its book",
         )
         await until(lambda: client.desk().status.degraded == (), "a whole desk")
         orders = {record.number: record for record in await client.orders()}
