@@ -28,9 +28,10 @@ async def _login(engine: Engine) -> Check:
 
 
 def _clock(engine: Engine) -> Check:
-    offset, limit = engine.parts.server_offset_s(), engine.parts.settings.clock_offset_max_s
-    message = f"{offset:+.2f}s against the broker, limit {limit:.2f}s"
-    if abs(offset) > limit:
+    parts = engine.parts
+    offset, doubt, limit = parts.server_offset_s(), parts.server_uncertainty_s(), parts.settings.clock_offset_max_s
+    message = f"{offset:+.2f}s ±{doubt:.2f}s against the broker, limit {limit:.2f}s"
+    if abs(offset) - doubt > limit:
         return Check(name="clock", outcome=BLOCK, message=f"{message}; set this machine's clock by NTP")
     return Check(name="clock", outcome=OK, message=message)
 

@@ -45,6 +45,8 @@ class EngineParts:
     random_bytes: Callable[[int], bytes]
     server_offset_s: Callable[[], float]
     """Seconds the broker's clock is ahead of this machine's."""
+    server_uncertainty_s: Callable[[], float]
+    """How far that may be off, either way: the broker's stamps are whole seconds, more answers narrow it."""
     environment_checks: Callable[[], Sequence[Check]]
     """The preflight's checks of what the composition root knows (disk, database, process)."""
     settings: EngineSettings

@@ -265,6 +265,7 @@ async def _parts(
         read_only=read_only,
         random_bytes=secrets.token_bytes,
         server_offset_s=lambda: transport.server_clock.offset_s or 0.0,
+        server_uncertainty_s=lambda: transport.server_clock.uncertainty_s or 0.0,
         environment_checks=checks,
         settings=configuration.engine,
         execution=configuration.orders,
