@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from datetime import date
 
 import numpy as np
 
@@ -166,8 +165,3 @@ class ChainDesk:
 
 def _consumer(key: ChainKey) -> str:
     return f"chain {key.underlying} {key.expiry.isoformat()}"
-
-
-def held_chains(contracts: Mapping[int, tuple[str, date | None]]) -> frozenset[ChainKey]:
-    """The chains of held options: token → (underlying, expiry)."""
-    return frozenset(ChainKey(name, expiry) for name, expiry in contracts.values() if expiry is not None)

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from engine.board_marks import BoardMarks
+from engine.brokers.kite.feed_messages import FeedTextKind, parse_text
 from engine.chain_desk import ChainDesk
 from engine.core.accounts import Account, Profile
 from engine.core.errors import BrokerError, InvariantBroken, StorageError, WorkstationError
@@ -17,7 +18,7 @@ from engine.core.events import EventKind
 from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.views import ChainKey
-from engine.core.vocabulary import Exchange, Mode
+from engine.core.vocabulary import Exchange, Mode, Severity
 from engine.event_log import EventLog
 from engine.execution.executor import OrderExecutor
 from engine.execution.notices import Notice
@@ -386,9 +387,15 @@ class Engine:
         return self.portfolio.book if self.portfolio is not None else None
 
     def _on_text(self, payload: str) -> None:
-        """A text frame is a hint about some order: the book is read, the frame is never trusted."""
-        if self.executor is not None:
-            self.executor.on_order_update(payload)
+        """What may be about an order is a hint to read the book, never trusted itself; the rest goes to the events."""
+        heard = parse_text(payload, self.clock.market_now())
+        if heard.kind is FeedTextKind.ERROR:
+            text = f"The feed says: {heard.words}"
+            self.events.add(EventKind.FEED, text, severity=Severity.ATTENTION, subject="feed")
+        elif heard.kind is FeedTextKind.MESSAGE:
+            self.events.add(EventKind.FEED, f"The broker says: {heard.words}", subject="feed")
+        elif self.executor is not None:
+            self.executor.on_order_update(heard.order)
 
     def _on_reconnect(self) -> None:
         if self.executor is not None:

@@ -139,31 +139,3 @@ def exact_last(legs: LegColumns, last_sum: Floats) -> list[Decimal | None]:
         Decimal(unit).scaleb(-PRICE_PLACES) + fixed if is_carried else None
         for unit, fixed, is_carried in zip(units, legs.exact_fixed, carried.tolist(), strict=True)
     ]
-
-
-def walk_exits(
-    signed_quantity: Integers, bid_price: Floats, bid_quantity: Floats, ask_price: Floats, ask_quantity: Floats
-) -> Floats:
-    """Average price of leaving each leg at once: a long sells down the bids, a short buys up the asks.
-
-    Args:
-        signed_quantity: units, shape (n,), ≠ 0.
-        bid_price: best first, shape (n, levels); empty levels have quantity 0 (or NaN).
-        bid_quantity: units, shape (n, levels).
-        ask_price: best first, shape (n, levels).
-        ask_quantity: units, shape (n, levels).
-
-    Returns:
-        Shape (n,); NaN where the visible book cannot take the whole quantity.
-    """
-    long = (signed_quantity > 0)[:, np.newaxis]
-    price = np.where(long, bid_price, ask_price)
-    size = np.where(long, bid_quantity, ask_quantity)
-    usable = np.isfinite(price) & np.isfinite(size) & (size > 0)
-    price, size = np.where(usable, price, 0.0), np.where(usable, size, 0.0)
-    wanted = np.abs(signed_quantity).astype(np.float64)
-    before = np.cumsum(size, axis=1) - size
-    taken = np.clip(wanted[:, np.newaxis] - before, 0.0, size)
-    whole = taken.sum(axis=1) >= wanted
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(whole & (wanted > 0), (taken * price).sum(axis=1) / wanted, np.nan)

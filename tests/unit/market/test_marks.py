@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from engine.core.quotes import walk_depth
@@ -188,3 +190,34 @@ def test_large_sizes_are_exact(feed: Feed) -> None:
     """Hundreds of millions of units at a high price lose nothing."""
     feed.full(CALL, bids=[(250_000.05, 2_000_000_000)], asks=[(250_000.10, 65)], last=1.0)
     assert marks_of(feed, CALL, 1_999_999_999).exit == Decimal("250000.05")
+
+
+@pytest.mark.parametrize("quantity", [0, 1, 65, 195, 845, 846, -1, -260, -325, -326])
+@pytest.mark.parametrize(
+    ("bids", "asks"),
+    [(BIDS, ASKS), ([], ASKS), (BIDS, []), ([], []), ([(101.0, 65)], [(100.0, 65)])],
+    ids=["whole", "no bid", "no ask", "empty", "crossed"],
+)
+def test_columns_agree_with_the_objects(
+    feed: Feed, quantity: int, bids: list[tuple[float, int]], asks: list[tuple[float, int]]
+) -> None:
+    """The fast path gives the same marks and states as the exact one, NaN for ``None``, whatever the book."""
+    feed.full(CALL, bids=bids, asks=asks, last=100.10)
+    tokens, held = np.array([CALL, PUT, INDEX, 77]), np.array([quantity, 65, 1, -5])
+    reader = MarkReader(feed.board, feed.states)
+    columns = reader.columns(tokens, held, feed.now_ns)
+    exact = reader.marks(list(zip(tokens.tolist(), held.tolist(), strict=True)), feed.now_ns)
+    assert columns.states.tolist() == [marks.state for marks in exact]
+    for mark, column in ((Mark.LAST, columns.last), (Mark.MID, columns.mid), (Mark.EXIT, columns.exit)):
+        for marks, value in zip(exact, column.tolist(), strict=True):
+            expected = marks.of(mark)
+            assert math.isnan(value) if expected is None else value == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_columns_of_nothing_are_empty(feed: Feed) -> None:
+    """No legs, no marks; a quantity no position can have is refused."""
+    reader = MarkReader(feed.board, feed.states)
+    none = np.array([], np.int64)
+    assert reader.columns(none, none, feed.now_ns).last.size == 0
+    with pytest.raises(ValueError, match="below"):
+        reader.columns(np.array([CALL]), np.array([QUANTITY_LIMIT]), feed.now_ns)

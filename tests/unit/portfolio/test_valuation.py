@@ -6,14 +6,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import numpy as np
-import pytest
 
 from engine.core.commands import MoveQuantity
 from engine.core.identifiers import StrategyNumber
 from engine.core.orders import Trade
-from engine.core.quotes import DepthLevel, walk_depth
 from engine.core.vocabulary import Mark
-from engine.portfolio.columns import EXACT_MAX, exact_last, walk_exits
+from engine.portfolio.columns import EXACT_MAX, exact_last
 from engine.portfolio.marks import LegMarks
 from tests.unit.portfolio.fakes import OPENING, Desk, fill
 
@@ -227,20 +225,3 @@ async def test_an_amount_beyond_float64_is_not_recovered_from_it() -> None:
     await desk.service.on_trades([fill(1, 65, "100")])
     legs, _ = desk.service.fast_values()
     assert exact_last(legs, np.array([EXACT_MAX * 2])) == [None]
-
-
-@pytest.mark.parametrize("signed_quantity", [65, 130, 200, 260, 400, -65, -100, -130, -260, -400])
-def test_vectorised_exits_walk_the_depth_as_the_domain_does(signed_quantity: int) -> None:
-    """Longs sell down the bids, shorts buy up the asks; too thin a book has no exit."""
-    bids = ((100.0, 130.0), (99.5, 0.0), (99.0, 130.0))
-    asks = ((101.0, 65.0), (101.5, 65.0), (np.nan, 0.0))
-    columns = [np.array([[level[part] for level in side]]) for side in (bids, asks) for part in (0, 1)]
-    result = walk_exits(np.array([signed_quantity]), *columns)[0]
-    side = bids if signed_quantity > 0 else asks
-    levels = tuple(DepthLevel(Decimal(price), int(size), 1) for price, size in side if size)
-    walk = walk_depth(levels, abs(signed_quantity))
-    if walk.filled < abs(signed_quantity):
-        assert np.isnan(result)
-    else:
-        assert walk.average_price is not None
-        assert result == pytest.approx(float(walk.average_price), rel=1e-15)
