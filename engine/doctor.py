@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.core.errors import BrokerError
+from engine.core.errors import BrokerError, RateLimited
 from engine.core.views import Check, DoctorView
 from engine.core.vocabulary import QuoteState
 from engine.engine import Engine
@@ -21,6 +21,8 @@ async def examine(engine: Engine) -> DoctorView:
 async def _login(engine: Engine) -> Check:
     try:
         profile = await engine.parts.reads.profile()
+    except RateLimited as error:
+        return Check(name="login", outcome=NOTE, message=f"the broker asks to wait ({error}); look again in a second")
     except BrokerError as error:
         return Check(name="login", outcome=BLOCK, message=f"{error} Log in again.")
     venue = engine.parts.source
@@ -90,6 +92,8 @@ def _writer(engine: Engine) -> Check:
 async def _funds(engine: Engine) -> Check:
     try:
         funds = await engine.parts.reads.funds()
+    except RateLimited as error:
+        return Check(name="funds", outcome=NOTE, message=f"the broker asks to wait ({error}); look again in a second")
     except BrokerError as error:
         return Check(name="order road", outcome=BLOCK, message=f"funds cannot be read: {error}")
     return Check(name="funds", outcome=OK, message=f"{funds.net:,.2f} free, {funds.used:,.2f} used")
