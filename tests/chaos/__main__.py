@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -83,6 +84,15 @@ async def run(plan: Plan, folder: Path) -> int:
     return CLEAN if verdict.is_clean and not tally.deaths and code == 0 else WRONG
 
 
+def _leaves(error: Exception) -> Iterator[Exception]:
+    """The errors in a group of groups."""
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
 def main() -> int:
     """Parse, run, tidy up."""
     options = parser().parse_args()
@@ -95,7 +105,7 @@ def main() -> int:
     try:
         return asyncio.run(run(plan, folder))
     except (ProgramError, OSError, ExceptionGroup) as error:
-        causes = error.exceptions if isinstance(error, ExceptionGroup) else (error,)
+        causes = list(_leaves(error))
         if not all(isinstance(cause, ProgramError | OSError) for cause in causes):
             raise
         for cause in causes:

@@ -95,20 +95,16 @@ class Driver:
         todo = asyncio.Queue[int]()
         for number in numbers:
             todo.put_nowait(number)
-        helpers = [
-            asyncio.ensure_future(self._keep_door_open()),
-            asyncio.ensure_future(self._keep_quotes()),
-        ]
-        try:
+        # One group: a helper that dies must end the run at once, or the workers wait for its door for ever.
+        async with asyncio.TaskGroup() as group:
+            helpers = [group.create_task(self._keep_door_open()), group.create_task(self._keep_quotes())]
             async with asyncio.TaskGroup() as workers:
                 for _ in range(WORKERS):
                     workers.create_task(self._work(todo, kill_at, fault_at))
             await self.exchange.clear_faults()
             await self._settle()
-        finally:
             for helper in helpers:
                 helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
         return await self._gather()
 
     # ---- pumping
@@ -255,7 +251,7 @@ class Driver:
             finally:
                 self._door = None
                 self._door_open.clear()
-            if not self._program.is_running and not self._program.was_killed:
+            if not self._program.is_running and not self._program.may_end:
                 self.tally.deaths += 1
                 say(f"the engine ended by itself: {self._program.last_words()}")
 

@@ -14,10 +14,18 @@ RUN_S = 170
 
 
 @pytest.mark.timeout(RUN_S + 10)
-def test_killing_the_engine_doubles_and_loses_nothing() -> None:
-    """Orders in flight, two kills, faults at the exchange: duplicates 0, lost 0, unexplained 0."""
+@pytest.mark.parametrize(
+    ("orders", "kills", "faults"),
+    [
+        pytest.param(24, 2, 2, id="short"),
+        pytest.param(60, 5, 3, id="a command finds the engine killed and starts its own"),
+    ],
+)
+def test_killing_the_engine_doubles_and_loses_nothing(orders: int, kills: int, faults: int) -> None:
+    """Orders in flight, kills, faults at the exchange: duplicates 0, lost 0, unexplained 0."""
+    plan = ["--orders", str(orders), "--kills", str(kills), "--faults", str(faults), "--seed", "11"]
     process = subprocess.run(
-        [sys.executable, "-m", "tests.chaos", "--orders", "24", "--kills", "2", "--faults", "2", "--seed", "11"],
+        [sys.executable, "-m", "tests.chaos", *plan],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -28,4 +36,4 @@ def test_killing_the_engine_doubles_and_loses_nothing() -> None:
     result = json.loads(process.stdout)
     assert (result["duplicates"], result["lost"], result["unexplained"], result["deaths"]) == (0, 0, 0, 0)
     assert result["kills"] >= 1
-    assert result["taken"] + result["refused"] == 24
+    assert result["taken"] + result["refused"] == orders
