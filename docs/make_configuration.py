@@ -29,7 +29,16 @@ HEAD = """\
 
 
 def field_words(kind: type[Any]) -> dict[str, str]:
-    """The docstring under each field of a settings struct."""
+    """The docstring under each field of a settings struct, its own or one it inherits."""
+    words: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if issubclass(base, msgspec.Struct) and base is not msgspec.Struct:
+            words |= own_words(base)
+    return words
+
+
+def own_words(kind: type[Any]) -> dict[str, str]:
+    """The docstring under each field that the struct itself names."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     words = {}

@@ -18,7 +18,15 @@ from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
 from engine.core.strategies import M2mCandle, StrategyValue
-from engine.core.views import ChainKey, ChainView, DeskView, DoctorView, UnderlyingView
+from engine.core.views import (
+    ChainKey,
+    ChainView,
+    DeskView,
+    DoctorView,
+    EventChanges,
+    OrderChanges,
+    UnderlyingView,
+)
 
 
 class EngineClient(Protocol):
@@ -121,6 +129,18 @@ class EngineClient(Protocol):
 
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         """Events with a sequence greater than ``after``, oldest first, bounded to the newest."""
+        ...
+
+    async def next_orders(self, after: int | None = None) -> OrderChanges:
+        """What happened to orders after ``after``, in order and whole; waits while nothing has.
+
+        ``None``, or a place that is not kept any more: a snapshot at once.
+        ``engine.following.follow_orders`` makes an endless sequence of it.
+        """
+        ...
+
+    async def next_events(self, after: int | None = None) -> EventChanges:
+        """As ``next_orders``, for events."""
         ...
 
     async def doctor(self) -> DoctorView:

@@ -49,6 +49,7 @@ class DeskBuilder:
             strategies=portfolio.values() if portfolio is not None else (),
             orders=blotter_order(self._todays())[: settings.orders_shown_max],
             events=events,
+            positions=engine.positions,
         )
 
     def _todays(self) -> tuple[OrderRecord, ...]:

@@ -102,7 +102,9 @@ async def _funds(engine: Engine) -> Check:
 def _carried(engine: Engine) -> Check:
     if engine.portfolio is None:
         return Check(name="positions", outcome=NOTE, message="no strategies yet")
-    mismatches = engine.portfolio.compare(engine.positions) if engine.executor is not None else ()
+    if engine.positions is None:
+        return Check(name="positions", outcome=NOTE, message="the broker's positions have not been read yet")
+    mismatches = engine.portfolio.compare(engine.positions)
     if mismatches:
         words = " ".join(mismatch.sentence for mismatch in mismatches)
         return Check(name="positions", outcome=NOTE, message=words)

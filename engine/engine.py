@@ -29,6 +29,7 @@ from engine.market.staleness import FeedHealth, Staleness
 from engine.market.subscriptions import Subscriptions
 from engine.market_day import MarketDay
 from engine.order_facts import EngineFacts
+from engine.order_log import OrderLog
 from engine.parts import EngineParts
 from engine.portfolio.book import PortfolioBook
 from engine.portfolio.service import PortfolioService
@@ -54,6 +55,7 @@ class Engine:
         settings = parts.settings
         self.clock = parts.clock
         self.events = EventLog(parts.clock, kept_max=settings.events_kept_max)
+        self.order_log = OrderLog(kept_max=settings.order_changes_kept_max)
         self.supervisor = Supervisor(parts.clock, self.events, pauses_s=settings.restart_pauses_s)
         self.subscriptions = Subscriptions(capacity=settings.feed_capacity)
         self._board = QuotesBoard(limit=settings.board_slots_max)
@@ -75,7 +77,7 @@ class Engine:
         self.executor: OrderExecutor | None = None
         self.portfolio: PortfolioService | None = None
         self.funds: Funds | None = None
-        self.positions: tuple[BrokerPosition, ...] = ()
+        self.positions: tuple[BrokerPosition, ...] | None = None
         self.writer = False
         self._watched: dict[int, int] = {}
         self._services: set[asyncio.Task[None]] = set()
@@ -181,6 +183,7 @@ class Engine:
 
     def on_order(self, record: OrderRecord, events: tuple[OrderEvent, ...]) -> None:
         """An order stands differently; what a person should read of it comes as a notice."""
+        self.order_log.add(record)
         self._own_changed = True
 
     def on_notice(self, notice: Notice) -> None:

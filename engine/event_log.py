@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 from engine.core.events import EngineEvent, EventKind
 from engine.core.ports import Clock
+from engine.core.views import EventChanges
 from engine.core.vocabulary import Severity
+from engine.order_log import Bell
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +29,7 @@ class EventLog:
         self._events: deque[EngineEvent] = deque(maxlen=kept_max)
         self._sequence = 0
         self._acknowledged = 0
+        self._bell = Bell()
         self._listeners: list[Callable[[EngineEvent], None]] = []
 
     @property
@@ -54,6 +57,7 @@ class EventLog:
             seat=seat,
         )
         self._events.append(event)
+        self._bell.ring()
         logger.log(_LOG_LEVELS[severity], "%s %s %s", kind, subject, text)
         for listener in self._listeners:
             try:
@@ -62,6 +66,20 @@ class EventLog:
                 # Whoever writes an event may be in the middle of an exit: nobody who only listens may stop them.
                 logger.exception("a listener failed on event %d", event.sequence)
         return event
+
+    async def next(self, after: int | None) -> EventChanges:
+        """What came after ``after``, at once when there is something; see ``EngineClient.next_events``."""
+        while after is not None and after == self._place:
+            await self._bell.heard()
+        missing = self._place - after if after is not None else 0
+        if after is None or not 0 < missing <= len(self._events):
+            return EventChanges(sequence=self._place, base=0, events=tuple(self._events))
+        return EventChanges(sequence=self._place, base=after, events=tuple(self._events)[-missing:])
+
+    @property
+    def _place(self) -> int:
+        """The place after the newest event: one more than its number, because 0 stands for a snapshot."""
+        return self._sequence + 1
 
     def listen(self, listener: Callable[[EngineEvent], None]) -> None:
         """Call ``listener`` with each event from now on; it must not wait, and what it raises is only logged."""

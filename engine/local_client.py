@@ -29,7 +29,15 @@ from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
 from engine.core.strategies import M2mCandle, StrategyValue
-from engine.core.views import ChainKey, ChainView, DeskView, DoctorView, UnderlyingView
+from engine.core.views import (
+    ChainKey,
+    ChainView,
+    DeskView,
+    DoctorView,
+    EventChanges,
+    OrderChanges,
+    UnderlyingView,
+)
 from engine.core.vocabulary import QuoteState
 from engine.desk_view import DeskBuilder
 from engine.doctor import examine
@@ -175,6 +183,16 @@ class LocalClient:
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         """See ``EngineClient``."""
         return self._engine.events.after(after)
+
+    async def next_orders(self, after: int | None = None) -> OrderChanges:
+        """See ``EngineClient``."""
+        if after is None and self._engine.executor is None:
+            return OrderChanges(sequence=self._engine.order_log.sequence, base=0, orders=await self.orders())
+        return await self._engine.order_log.next(after, self._engine.orders)
+
+    async def next_events(self, after: int | None = None) -> EventChanges:
+        """See ``EngineClient``."""
+        return await self._engine.events.next(after)
 
     async def doctor(self) -> DoctorView:
         """See ``EngineClient``."""

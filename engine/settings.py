@@ -18,6 +18,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How often sessions, held chains and the day's change are looked after."""
     events_kept_max: int = 2000
     """Events kept in memory; the oldest leave first."""
+    order_changes_kept_max: int = 4096
+    """Changes of orders kept for those who follow them; one that is further behind gets a snapshot."""
     events_shown_max: int = 50
     """Events in one picture of the desk."""
     orders_shown_max: int = 200

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from engine.core.errors import StorageError, StorageTimeout, StorageUnavailable
 from storage.errors import RowRefused, StorageFull, UniqueRefused
@@ -92,6 +93,16 @@ def is_gone(connection: AnyConnection) -> bool:
         return connection.is_closed()
     except asyncpg.InterfaceError:
         return True
+
+
+async def _whole(step: Coroutine[Any, Any, None]) -> None:
+    """Take a step of a transaction to its end even when cancelled: half a BEGIN or COMMIT is nobody's state."""
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 class Session:
@@ -182,17 +193,25 @@ class Session:
     async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[None]:
         """Commit what the body did, or, if it raises, none of it. Leaving without an error means committed."""
         transaction = self._connection.transaction(isolation=isolation)
-        with self._call("BEGIN"):
-            await transaction.start()
+        try:
+            with self._call("BEGIN"):
+                await _whole(transaction.start())
+        except asyncio.CancelledError:
+            await self._rolled_back(transaction)
+            raise
         try:
             yield
         except (Exception, asyncio.CancelledError, GeneratorExit):
-            # A lost connection has rolled back by itself; the body's own error is the one to report.
-            with contextlib.suppress(StorageError), self._call("ROLLBACK"):
-                await transaction.rollback()
+            await self._rolled_back(transaction)
             raise
         with self._call("COMMIT"):
-            await transaction.commit()
+            await _whole(transaction.commit())
+
+    async def _rolled_back(self, transaction: Transaction) -> None:
+        """Undo an open transaction. The error that led here is the one to report."""
+        # A lost connection has rolled back by itself.
+        with contextlib.suppress(StorageError), self._call("ROLLBACK"):
+            await _whole(transaction.rollback())
 
     @contextlib.contextmanager
     def _call(self, statement: str) -> Iterator[None]:

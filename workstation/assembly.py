@@ -32,6 +32,7 @@ from engine.local_client import LocalClient
 from engine.market.chain_inputs import ChainSettings
 from engine.parts import EngineParts
 from engine.server.local_door import LocalDoor, is_alive
+from engine.server.web_door import WebDoor, take_place
 from engine.venue import VenueReading
 from storage.databases import ensure_database, with_database
 from storage.embedded import EmbeddedPostgres
@@ -40,6 +41,7 @@ from storage.pool import Database
 from storage.repositories import PostgresRepositories
 from storage.writer_lock import PostgresWriterLock
 from workstation.claim import claimed
+from workstation.doors import open_doors
 from workstation.locations import Locations
 from workstation.practice_source import PracticeVenueSource
 from workstation.practice_venue import ExchangeAddress, PracticeVenue, practice_source, venue_id
@@ -67,6 +69,7 @@ class Host:
     engine: Engine
     client: LocalClient
     door: LocalDoor | None
+    web: WebDoor | None
     exchange: ExchangeAddress
 
 
@@ -124,7 +127,12 @@ async def migrated(dsn: str) -> SchemaStatus:
 
 @contextlib.asynccontextmanager
 async def open_host(
-    configuration: Configuration, locations: Locations, *, read_only: bool, with_door: bool
+    configuration: Configuration,
+    locations: Locations,
+    *,
+    read_only: bool,
+    with_door: bool,
+    with_web: bool = False,
 ) -> AsyncIterator[Host]:
     """An engine in this process, ready to be looked at.
 
@@ -133,6 +141,7 @@ async def open_host(
         locations: Where things lie.
         read_only: Never take the writer lock.
         with_door: Listen on the Unix socket of this venue.
+        with_web: Beside it, listen as ``[server]`` says.
 
     Raises:
         WorkstationError: in words, whatever keeps it from starting.
@@ -161,6 +170,11 @@ async def open_host(
                     wait_s=configuration.database.start_timeout_s,
                 )
             )
+        place = None
+        if with_web:
+            # Before anything else is started: a port that is taken is the commonest reason not to start.
+            place = take_place(configuration.server)
+            stack.callback(place.listener.close)
         stack.callback(venue.close)
         starting = asyncio.create_task(venue.open(), name="practice exchange start")
         stack.push_async_callback(_ended, starting)
@@ -191,17 +205,22 @@ async def open_host(
         keeper = asyncio.create_task(venue.keep_up(address, settings.keep_up_s), name="practice exchange keeper")
         stack.push_async_callback(_ended, keeper)
         client = LocalClient(engine)
-        door = None
-        if with_door:
-            door = LocalDoor(
+        if not with_door:
+            yield Host(engine, client, None, None, address)
+            return
+        doors = await stack.enter_async_context(
+            open_doors(
                 client,
-                locations.socket(identity),
-                limits=configuration.door.limits,
-                connections_max=configuration.door.connections_max,
+                configuration,
+                locations,
+                venue=identity,
+                clock=clock,
+                web=place,
+                read_only=read_only,
+                ping=database.ping,
             )
-            await door.open()
-            stack.push_async_callback(door.close)
-        yield Host(engine, client, door, address)
+        )
+        yield Host(engine, client, doors.local, doors.web, address)
 
 
 async def _ended(task: asyncio.Task[object]) -> None:

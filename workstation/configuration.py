@@ -28,7 +28,9 @@ Key = tuple[str, ...]
 """Section, perhaps inner section, and key."""
 
 PREFIX = "WORKSTATION_"
-RESERVED = frozenset({DATA_VARIABLE, CONFIGURATION_VARIABLE, "WORKSTATION_PG_BIN", "WORKSTATION_PG_ROOT_MODE"})
+RESERVED = frozenset(
+    {DATA_VARIABLE, CONFIGURATION_VARIABLE, "WORKSTATION_TOKEN", "WORKSTATION_PG_BIN", "WORKSTATION_PG_ROOT_MODE"}
+)
 """Variables of this prefix that are no settings."""
 
 

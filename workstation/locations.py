@@ -64,6 +64,19 @@ class Locations(msgspec.Struct, frozen=True):
         """What a practice exchange keeps: its book, its log."""
         return self.data / "venues" / venue_id
 
+    @property
+    def secrets(self) -> Path:
+        """What signs tokens, a folder for each venue."""
+        return self.data / "tokens"
+
+    def tokens(self, venue_id: str) -> Path:
+        """Keys and records of a venue's tokens."""
+        return self.secrets / venue_id
+
+    def audit(self, venue_id: str) -> Path:
+        """The audit log of a venue's doors."""
+        return self.logs / f"audit-{venue_id}.jsonl"
+
     def make(self) -> None:
         """Create the folders, readable by this user alone.
 
@@ -72,14 +85,14 @@ class Locations(msgspec.Struct, frozen=True):
         Raises:
             SetupError: one cannot be made, is not a folder, or belongs to somebody else.
         """
-        for folder in (self.data, self.logs, self.run):
+        for folder in (self.data, self.logs, self.run, self.secrets):
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
             except (FileExistsError, NotADirectoryError):
                 raise SetupError(f"{folder} is not a folder; name another place with --data.") from None
             except OSError as error:
                 raise SetupError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-        for folder in (self.logs, self.run):
+        for folder in (self.logs, self.run, self.secrets):
             _close(folder)
 
 

@@ -1,7 +1,8 @@
 """The engine for a script of one's own: ``async with connect() as engine: …``. ``engine`` is an ``EngineClient``.
 
 The engine that runs on the data folder is used, the desk's for example; otherwise one is opened in this process for as
-long as the block lasts, with its own database, practice exchange and door.
+long as the block lasts, with its own database, practice exchange and door. ``connect("wss://…", token=…)`` uses an
+engine elsewhere: the same methods, the same types.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from pathlib import Path
 import msgspec
 
 from engine.client import EngineClient
-from engine.core.errors import SetupError
+from engine.core.errors import InvalidInput, SetupError
+from engine.following import follow_events, follow_orders
 from engine.server.remote_client import RemoteClient
+from workstation.afar import find_token, reach
 from workstation.assembly import open_host
 from workstation.cli.logs import log_to_file
 from workstation.cli.running import running_engine
@@ -25,14 +28,17 @@ from workstation.configuration import load_configuration
 from workstation.locations import Locations, configuration_file, data_folder
 from workstation.settings import Configuration
 
-__all__ = ["connect"]
+__all__ = ["connect", "follow_events", "follow_orders"]
 
 LOG_NAME = "script"
 
 
 @contextlib.asynccontextmanager
 async def connect(
+    url: str | None = None,
     *,
+    token: str | None = None,
+    trust: Path | None = None,
     data: Path | None = None,
     config: Path | None = None,
     instruments: Path | None = None,
@@ -41,9 +47,13 @@ async def connect(
     start: str | None = None,
     speed: float | None = None,
 ) -> AsyncIterator[EngineClient]:
-    """Use the engine of a data folder, or open one.
+    """Use the engine at a URL, or the one of a data folder, or open one.
 
     Args:
+        url: ``ws://127.0.0.1:PORT`` or ``wss://HOST:PORT`` of an engine elsewhere; the arguments about a market and a
+            data folder do not go with it.
+        token: Its token; ``None``: the environment's ``WORKSTATION_TOKEN``.
+        trust: Certificate file to trust; ``None``: the system's.
         data: Data folder; ``None`` for the one the desk uses.
         config: Configuration file; ``None`` for the desk's.
         instruments: A Kite instruments dump to make the practice market from.
@@ -63,6 +73,18 @@ async def connect(
     configuration = _with_market(load_configuration(path, required=required, environment=environment), market)
     options = argparse.Namespace(**market)
     async with contextlib.AsyncExitStack() as stack:
+        if url is not None:
+            if any(value is not None for value in (data, *market.values())):
+                raise InvalidInput("The engine at a URL has its own data and market; give connect() one or the other.")
+            remote = await reach(
+                url,
+                token=find_token(None, environment) if token is None else token,
+                authority=trust,
+                timeout_s=configuration.door.call_timeout_s,
+            )
+            stack.push_async_callback(remote.close)
+            yield remote
+            return
         socket = running_engine(configuration, locations, options)
         if socket is None:
             if not logging.getLogger().handlers:

@@ -9,7 +9,8 @@ import msgspec
 from engine.core.vocabulary import Mode, Product
 from engine.execution.settings import ExecutionSettings
 from engine.portfolio.settings import PortfolioSettings
-from engine.server.session import SessionLimits
+from engine.server.limits import SessionLimits
+from engine.server.web_settings import ServerSettings
 from engine.settings import EngineSettings
 from workstation.presenters.settings import TerminalSettings
 
@@ -113,4 +114,5 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     language: LanguageSettings = LanguageSettings()
     terminal: TerminalSettings = TerminalSettings()
     door: DoorSettings = DoorSettings()
+    server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()

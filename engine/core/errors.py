@@ -8,6 +8,8 @@
     │   ├── UnknownOrder
     │   └── UnknownStrategy
     ├── Refused                  understood, and not allowed now (mode, checks, locks)
+    ├── Unauthorized             who is asking was not proved; nothing was done
+    ├── Forbidden                known, and never allowed to ask this (scope, account); nothing was done
     ├── BrokerError              what the broker road answered, sorted by what may be done next
     │   ├── BrokerRejected       a definite no: nothing rests at the broker
     │   ├── BrokerUnavailable    nothing was sent: trying again cannot double anything
@@ -55,6 +57,19 @@ class UnknownStrategy(InvalidInput):
 
 class Refused(WorkstationError):
     """Understood, and not allowed now."""
+
+
+class Unauthorized(WorkstationError):
+    """Who is asking was not proved. The sentence never says which check failed; ``reason`` does, for the log alone."""
+
+    def __init__(self, message: str, *, reason: str = "") -> None:
+        """Keep the true reason apart from the words for the outside."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class Forbidden(WorkstationError):
+    """Known, and not allowed to ask this: the scope or the account is missing. Nothing was done."""
 
 
 class BrokerError(WorkstationError):

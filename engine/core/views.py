@@ -13,6 +13,7 @@ import numpy.typing as npt
 from engine.core.events import EngineEvent
 from engine.core.identifiers import AccountId
 from engine.core.orders import OrderRecord
+from engine.core.positions import BrokerPosition
 from engine.core.strategies import StrategyValue
 from engine.core.vocabulary import Exchange, Mark, Mode, QuoteState, Venue
 
@@ -183,8 +184,30 @@ class DeskView(msgspec.Struct, frozen=True, kw_only=True):
     strategies: tuple[StrategyValue, ...]
     orders: tuple[OrderRecord, ...]
     """Unknown first, then working, then the rest of the day, newest first."""
+    positions: tuple[BrokerPosition, ...] | None = None
+    """The broker's net positions as last read, seconds ago; ``None`` before the first reading."""
     events: tuple[EngineEvent, ...]
     """Newest last, bounded."""
+
+
+class OrderChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to orders after a place in the list of changes; none is left out."""
+
+    sequence: int
+    """The place after these; give it back to learn what comes next."""
+    base: int
+    """The place before these; 0 for a snapshot: every order as it stands, because the asked place is not kept."""
+    orders: tuple[OrderRecord, ...]
+    """Each change in its order; one order may be there several times."""
+
+
+class EventChanges(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened after a place in the list of events; none is left out."""
+
+    sequence: int
+    base: int
+    """0 for a snapshot: the events that are kept, because the asked place is not."""
+    events: tuple[EngineEvent, ...]
 
 
 class UnderlyingView(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,25 +10,24 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, unix_serve
 
-from engine.client import EngineClient
 from engine.core.errors import SetupError
 from engine.server import protocol
-from engine.server.methods import wire_methods
-from engine.server.session import Session, SessionLimits
+from engine.server.access import local_grant
+from engine.server.limits import SessionLimits
+from engine.server.served import ServedEngine
+from engine.server.session import Session
 from engine.server.socket_file import SocketFile, is_alive, peer_user
-from engine.server.topics import TopicSource
 
 __all__ = ["LocalDoor", "is_alive"]
 
 logger = logging.getLogger(__name__)
 
 SUPERUSER = 0
+DOOR = "local"
 BACKLOG = 512
 """Clients that knock at the same moment and have not been looked at yet."""
 ENDED = "the engine has ended"
@@ -40,32 +39,23 @@ class LocalDoor:
     """Listens on a Unix socket and serves one engine to this user's processes."""
 
     def __init__(
-        self,
-        engine: EngineClient,
-        path: Path,
-        *,
-        limits: SessionLimits,
-        connections_max: int,
-        drain_s: float = 5.0,
+        self, served: ServedEngine, path: Path, *, limits: SessionLimits, connections_max: int, drain_s: float = 3.0
     ) -> None:
-        """Serve ``engine`` at ``path``; nothing is touched before ``open``.
+        """Serve an engine at ``path``; nothing is touched before ``open``.
 
         Args:
-            engine: What is served.
+            served: What is served, shared with other doors.
             path: Where the socket lies.
             limits: Bounds of each client.
             connections_max: Clients at once; one more is turned away with a reason.
             drain_s: How long calls under way may take when the door closes.
         """
-        self._engine = engine
+        self._served = served
         self._socket = SocketFile(path)
         self._limits = limits
         self._connections_max = connections_max
         self._drain_s = drain_s
-        self._methods = wire_methods()
-        self._topics = TopicSource(engine)
         self._sessions: set[Session] = set()
-        self._calls: set[asyncio.Task[None]] = set()
         self._server: Server | None = None
         self._ending = False
         self._numbers = itertools.count(1)
@@ -94,7 +84,7 @@ class LocalDoor:
                 self._serve,
                 sock=listener,
                 backlog=BACKLOG,
-                max_size=protocol.REQUEST_BYTES_MAX,
+                max_size=self._limits.request_bytes_max,
                 compression=None,
                 open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=protocol.CLOSE_TIMEOUT_S,
@@ -114,12 +104,7 @@ class LocalDoor:
         try:
             for session in self._sessions:
                 session.refuse_calls("The engine is ending.")
-            if self._calls:  # asyncio.wait takes no empty set
-                _, late = await asyncio.wait(set(self._calls), timeout=self._drain_s)
-                for call in late:
-                    logger.warning("%s did not end within %g s", call.get_name(), self._drain_s)
-                    call.cancel()
-                await asyncio.gather(*late, return_exceptions=True)
+            await self._served.drain(self._drain_s)
         finally:
             farewells = [session.close(protocol.CLOSE_GOING_AWAY, ENDED) for session in self._sessions]
             await asyncio.gather(*farewells, return_exceptions=True)
@@ -131,12 +116,6 @@ class LocalDoor:
                 logger.error("%d clients could not be closed in time", len(self._sessions))  # noqa: TRY400 - no trace
             finally:
                 self._socket.remove()
-
-    def _spawn(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(call, name="a call at the local door")
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-        return task
 
     async def _serve(self, connection: ServerConnection) -> None:
         user = peer_user(connection.transport.get_extra_info("socket"))
@@ -151,17 +130,12 @@ class LocalDoor:
             words = f"{self._connections_max} clients are attached already, the limit"
             await connection.close(protocol.CLOSE_TRY_LATER, words)
             return
-        session = Session(
-            connection,
-            self._engine,
-            methods=self._methods,
-            topics=self._topics,
-            limits=self._limits,
-            spawn=self._spawn,
-            seat=f"local-{next(self._numbers)}",
-        )
+        seat = f"local-{next(self._numbers)}"
+        session = self._served.session(connection, grant=local_grant(), seat=seat, limits=self._limits)
         self._sessions.add(session)
+        self._served.meters.connected(DOOR)
         try:
             await session.run()
         finally:
             self._sessions.discard(session)
+            self._served.meters.disconnected(DOOR, "left")

@@ -15,9 +15,12 @@ from engine.server import protocol, wire
 from engine.server.protocol import BadRequest
 from engine.server.strictness import Bounds, check_strictly
 
-NOT_CALLABLE_REMOTELY = frozenset({"close", "watch", "unwatch", "watch_chain", "unwatch_chain"})
+NOT_CALLABLE_REMOTELY = frozenset(
+    {"close", "watch", "unwatch", "watch_chain", "unwatch_chain", "next_orders", "next_events"}
+)
 """Interest goes through ``follow``, which the door gives up when its client goes; a bare watch would be left behind."""
 SEAT = "seat"
+SUBMIT = "submit"
 
 
 class WireMethod(msgspec.Struct, frozen=True):
@@ -28,6 +31,11 @@ class WireMethod(msgspec.Struct, frozen=True):
     """A struct with the method's parameters; unknown fields are refused."""
     result: Any
     summary: str
+
+    @property
+    def may_be_exit(self) -> bool:
+        """Whether a call of it may be one that only takes risk away."""
+        return self.name == SUBMIT
 
     def read_parameters(self, raw: msgspec.Raw, bounds: Bounds) -> dict[str, Any]:
         """The arguments of a call.

@@ -1,86 +1,63 @@
-"""The newest pictures a client has received, and which of a chain's rows changed since any it looked at before."""
+"""The newest pictures and logs that a client has received, rebuilt from snapshots and what came after them."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, get_type_hints
+
 import msgspec
-import numpy as np
 
+from engine.core.errors import EngineGone
+from engine.core.events import EngineEvent
+from engine.core.orders import OrderRecord
 from engine.core.quotes import Quote
-from engine.core.views import ChainColumns, ChainKey, ChainView, DeskView
+from engine.core.views import ChainKey, ChainView, DeskView, EventChanges, OrderChanges, StatusView
 from engine.core.vocabulary import QuoteState
-from engine.market.chain_changes import RowChanges
+from engine.order_log import Bell
 from engine.server import wire
-from engine.server.protocol import TopicUpdate
-from engine.server.topics import topic_subject
+from engine.server.chain_rows import ChainMirror
+from engine.server.protocol import BESIDE, TopicUpdate
+from engine.server.topics import TopicKind, parse_topic
 
-
-class ChainMirror:
-    """One chain. Rows are compared on arrival by the rule of the engine's own chains.
-
-    A row skipped over by conflation is found all the same: the comparison is with what arrived last.
-    """
-
-    def __init__(self) -> None:
-        """Nothing has arrived."""
-        self._view: ChainView | None = None
-        self._changes = RowChanges(0)
-        self._since = 0
-
-    def take(self, view: ChainView | None) -> None:
-        """Keep a new picture; ``None`` when the engine does not show the chain any more."""
-        before, self._view = self._view, view
-        if view is None:
-            return
-        if before is None or before.sequence > view.sequence or not _same_strikes(before, view):
-            self._changes = RowChanges(view.strikes.size)
-        self._changes.mark(self._changes.changed_rows(view.calls, view.puts), view.sequence)
-        self._look(self._since)
-
-    def lose(self) -> None:
-        """Nothing more will come: every quote that was known is suspect from now on."""
-        view = self._view
-        if view is not None:
-            self.take(
-                msgspec.structs.replace(
-                    view, sequence=view.sequence + 1, calls=_suspect(view.calls), puts=_suspect(view.puts)
-                )
-            )
-
-    def view(self, since: int) -> ChainView | None:
-        """The picture with the rows that changed after ``since``; the same object while nothing is different."""
-        if self._view is not None and since != self._since:
-            self._look(since)
-        return self._view
-
-    def _look(self, since: int) -> None:
-        view = self._view
-        if view is not None:
-            self._view = msgspec.structs.replace(view, changed=self._changes.since(since, view.sequence))
-        self._since = since
+REVISION: Final = "revision"
+_DESK_TYPES: Final = {name: hint for name, hint in get_type_hints(DeskView).items() if name != REVISION}
+LOG_KEPT_MAX: Final = 4096
+"""Items of a log kept for those who read it here; one that is further behind gets a snapshot."""
 
 
 class Mirror:
-    """Pictures by topic. Only topics that are expected are taken, and never an older one over a newer one."""
+    """Pictures by topic. Only topics that are expected are taken, and only what continues what is here.
 
-    def __init__(self) -> None:
-        """Nothing is expected."""
+    Args:
+        monotonic: This machine's clock; quotes grow old here too.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
         self._sequences: dict[str, int] = {}
         self.desk: DeskView | None = None
+        self._desk_parts: dict[str, Any] = {}
+        self._revision = 0
         self._chains: dict[ChainKey, ChainMirror] = {}
-        self._quotes: dict[int, Quote | None] = {}
+        self._quotes: dict[int, tuple[Quote | None, float]] = {}
+        self.orders = OrderMirror()
+        self.events = EventMirror()
 
     def expect(self, topic: str) -> None:
-        """Take values of ``topic`` from now on."""
+        """Take updates of ``topic`` from now on."""
         self._sequences.setdefault(topic, 0)
 
     def forget(self, topic: str) -> None:
         """Drop the picture of ``topic`` and take no more of it."""
         self._sequences.pop(topic, None)
-        subject = topic_subject(topic)
-        if isinstance(subject, ChainKey):
-            self._chains.pop(subject, None)
-        elif subject is not None:
-            self._quotes.pop(subject, None)
+        parsed = parse_topic(topic)
+        if parsed.chain is not None:
+            self._chains.pop(parsed.chain, None)
+
+    def forget_quote(self, token: int) -> None:
+        """Drop the picture of an instrument."""
+        self._quotes.pop(token, None)
 
     def chain(self, key: ChainKey, since: int) -> ChainView | None:
         """A chain's newest picture."""
@@ -88,53 +65,159 @@ class Mirror:
         return mirror.view(since) if mirror is not None else None
 
     def quote(self, token: int) -> Quote | None:
-        """An instrument's newest picture."""
-        return self._quotes.get(token)
+        """An instrument's newest picture, as old as it is by now."""
+        quote, arrived = self._quotes.get(token, (None, 0.0))
+        if quote is None or quote.age_s is None:
+            return quote
+        return msgspec.structs.replace(quote, age_s=quote.age_s + max(0.0, self._monotonic() - arrived))
 
     def lose(self, reason: str) -> None:
-        """The link is gone: no price may look alive any more, and the desk says why."""
+        """The link is down: no price may look alive any more, and the desk says why."""
         for chain in self._chains.values():
-            chain.lose()
-        for token, quote in self._quotes.items():
+            chain.suspect(QuoteState.STALE, QuoteState.UNKNOWN)
+        for token, (quote, arrived) in self._quotes.items():
             if quote is not None and quote.state is not QuoteState.UNKNOWN:
-                self._quotes[token] = msgspec.structs.replace(quote, state=QuoteState.STALE)
+                self._quotes[token] = (msgspec.structs.replace(quote, state=QuoteState.STALE), arrived)
         desk = self.desk
         if desk is None:
             return
-        status = desk.status
+        status: StatusView = self._desk_parts["status"]
         feed = msgspec.structs.replace(status.feed, state=QuoteState.STALE, age_s=None, message=reason)
+        self._revision += 1
         self.desk = msgspec.structs.replace(
             desk,
-            revision=desk.revision + 1,
+            revision=self._revision,
             status=msgspec.structs.replace(status, writer=False, feed=feed, degraded=(reason, *status.degraded)),
             strip=tuple(msgspec.structs.replace(item, state=QuoteState.STALE) for item in desk.strip),
         )
 
-    def take(self, update: TopicUpdate) -> None:
-        """Keep a value that arrived.
+    def take(self, update: TopicUpdate) -> bool:
+        """Keep an update that arrived; ``False`` when something before it is missing and a snapshot is needed.
 
         Raises:
             msgspec.DecodeError: it is not what its topic should be.
         """
-        newest = self._sequences.get(update.topic)
-        if newest is None or update.sequence <= newest:
-            return
-        self._sequences[update.topic] = update.sequence
-        subject = topic_subject(update.topic)
-        if subject is None:
-            self.desk = wire.decode(update.value, DeskView)
-        elif isinstance(subject, ChainKey):
-            view: ChainView | None = wire.decode_as(update.value, ChainView | None)
-            self._chains.setdefault(subject, ChainMirror()).take(view)
+        have = self._sequences.get(update.topic)
+        if have is None:
+            return True
+        if update.sequence != BESIDE:
+            if update.base not in {0, have}:
+                return False
+            self._sequences[update.topic] = update.sequence
+        topic = parse_topic(update.topic)
+        match topic.kind:
+            case TopicKind.DESK:
+                self._take_desk(update)
+            case TopicKind.QUOTES:
+                self._take_quotes(update)
+            case TopicKind.ORDERS:
+                self.orders.take(update)
+            case TopicKind.EVENTS:
+                self.events.take(update)
+            case TopicKind.CHAIN if topic.chain is not None:
+                mirror = self._chains.setdefault(topic.chain, ChainMirror(topic.chain, self._monotonic))
+                mirror.take(is_snapshot=not update.base, parts=update.parts)
+        return True
+
+    def _take_desk(self, update: TopicUpdate) -> None:
+        if not update.base:
+            self._desk_parts.clear()
+        for name, raw in update.parts.items():
+            hint = _DESK_TYPES.get(name)
+            if hint is not None:
+                self._desk_parts[name] = wire.decode_as(raw, hint)
+        self._revision += 1
+        try:
+            self.desk = DeskView(revision=self._revision, **self._desk_parts)
+        except TypeError as error:
+            raise msgspec.ValidationError(f"a desk without some of its parts: {error}") from error
+
+    def _take_quotes(self, update: TopicUpdate) -> None:
+        now = self._monotonic()
+        if not update.base:
+            self._quotes.clear()
+        for name, raw in update.parts.items():
+            self._quotes[int(name)] = (wire.decode_as(raw, Quote | None), now)
+
+
+class _LogMirror:
+    """A log as it arrived, numbered here: a new start of the engine does not begin these numbers anew."""
+
+    def __init__(self) -> None:
+        self._bell = Bell()
+        self._sequence = 1
+        self._over = ""
+
+    def end(self, reason: str) -> None:
+        """Nothing will come any more; whoever waits is told why."""
+        self._over = reason
+        self._bell.ring()
+
+    async def _news(self, after: int | None) -> int:
+        """Wait until there is something after ``after``; how many items, or 0 for a snapshot."""
+        while after is not None and after == self._sequence:
+            if self._over:
+                raise EngineGone(self._over)
+            await self._bell.heard()
+        return self._sequence - after if after is not None else 0
+
+
+class OrderMirror(_LogMirror):
+    """The orders of the engine, and their changes."""
+
+    def __init__(self) -> None:
+        """Nothing has arrived."""
+        super().__init__()
+        self._orders: dict[int, OrderRecord] = {}
+        self._changes: deque[OrderRecord] = deque(maxlen=LOG_KEPT_MAX)
+
+    def take(self, update: TopicUpdate) -> None:
+        """Keep what arrived."""
+        records = [wire.decode(raw, OrderRecord) for raw in update.items]
+        if update.base:
+            self._changes.extend(records)
+            self._sequence += len(records)
         else:
-            self._quotes[subject] = wire.decode_as(update.value, Quote | None)
+            self._orders.clear()
+            self._changes.clear()
+            self._sequence += 1
+        self._orders.update({record.number: record for record in records})
+        self._bell.ring()
+
+    async def next(self, after: int | None) -> OrderChanges:
+        """See ``EngineClient.next_orders``."""
+        missing = await self._news(after)
+        if after is None or not 0 < missing <= len(self._changes):
+            orders = tuple(self._orders[number] for number in sorted(self._orders))
+            return OrderChanges(sequence=self._sequence, base=0, orders=orders)
+        return OrderChanges(sequence=self._sequence, base=after, orders=tuple(self._changes)[-missing:])
 
 
-def _suspect(side: ChainColumns) -> ChainColumns:
-    states = np.where(side.state == QuoteState.UNKNOWN, side.state, np.uint8(QuoteState.STALE))
-    states.flags.writeable = False
-    return msgspec.structs.replace(side, state=states)
+class EventMirror(_LogMirror):
+    """The events of the engine."""
 
+    def __init__(self) -> None:
+        """Nothing has arrived."""
+        super().__init__()
+        self._events: deque[EngineEvent] = deque(maxlen=LOG_KEPT_MAX)
+        self._fresh = 0
 
-def _same_strikes(before: ChainView, now: ChainView) -> bool:
-    return before.strikes.shape == now.strikes.shape and bool((before.strikes == now.strikes).all())
+    def take(self, update: TopicUpdate) -> None:
+        """Keep what arrived."""
+        events = [wire.decode(raw, EngineEvent) for raw in update.items]
+        if update.base:
+            self._sequence += len(events)
+            self._fresh = min(self._fresh + len(events), LOG_KEPT_MAX)
+        else:
+            self._events.clear()
+            self._fresh = 0
+            self._sequence += 1
+        self._events.extend(events)
+        self._bell.ring()
+
+    async def next(self, after: int | None) -> EventChanges:
+        """See ``EngineClient.next_events``."""
+        missing = await self._news(after)
+        if after is None or not 0 < missing <= self._fresh:
+            return EventChanges(sequence=self._sequence, base=0, events=tuple(self._events))
+        return EventChanges(sequence=self._sequence, base=after, events=tuple(self._events)[-missing:])

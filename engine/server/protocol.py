@@ -2,25 +2,26 @@
 
 A request carries a method of ``EngineClient`` by its own name, named parameters and always an ``id``: a call without
 one could never be answered, and an answer here may be about money, so it is refused and nothing is done. Batches are
-refused too. What the engine says unasked are notifications of method ``topic``: a whole value of that topic with a
-sequence that grows; only the newest matters.
+refused too. What the engine says unasked are notifications of method ``topic``, a ``TopicUpdate`` each: first a
+snapshot, then what changed since the update named by ``base``.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
 from engine.core import errors
-from engine.core.errors import BrokerError, EngineGone, InvalidInput, RateLimited, Refused, WorkstationError
+from engine.core.errors import BrokerError, EngineGone, Forbidden, InvalidInput, RateLimited, Refused, WorkstationError
 
 VERSION = "2.0"
-PROTOCOL_REVISION = 1
+PROTOCOL_REVISION = 2
 """Raised when a change would break an older client."""
 
-REQUEST_BYTES_MAX = 4 * 1024 * 1024
+REQUEST_BYTES_MAX = 1024 * 1024
 """Longest message from a client; the connection of a longer one is closed."""
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 """Longest message to a client: a day's five thousand orders take less than five."""
@@ -35,6 +36,13 @@ INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 ENGINE_ERROR = -32000
 """One of ``engine.core.errors``; ``data.kind`` names which."""
+FORBIDDEN = -32001
+"""The scope or the account is missing."""
+TOO_MANY = -32002
+"""More calls than one client may make; nothing was done, later it may be."""
+
+BESIDE = -1
+"""Sequence and base of an update that adds parts without being part of the sequence."""
 
 CLOSE_TIMEOUT_S = 2.0
 """The other side is given this long to end a conversation politely."""
@@ -87,20 +95,41 @@ class Answer(msgspec.Struct, frozen=True):
     params: msgspec.Raw = msgspec.Raw()
 
 
-class TopicUpdate(msgspec.Struct, frozen=True):
-    """The parameters of a ``topic`` notification, and the answer to ``follow``. A null value: nothing to show."""
+class TopicUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The parameters of a ``topic`` notification, and the answer to ``follow``.
+
+    A picture (``desk``, ``chain/…``, ``quotes``, ``strategies``, ``positions``) is made of named ``parts``: what is
+    sent conflates, and only the newest value of a part matters. A log (``orders``, ``events``) is made of ``items``,
+    every one in its order.
+    """
 
     topic: str
     sequence: int
-    value: msgspec.Raw
+    """Of this update; grows. -1, as sequence and base: these parts join what is here, and the sequence stays."""
+    base: int = 0
+    """Sequence of the update that this one continues. 0: a snapshot, what was known before is to be forgotten. A client
+    that has another sequence has missed something and follows again."""
+    parts: dict[str, msgspec.Raw] = {}
+    gone: tuple[str, ...] = ()
+    """Parts that are no more."""
+    items: tuple[msgspec.Raw, ...] = ()
 
 
-class Greeting(msgspec.Struct, frozen=True):
+class Greeting(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to ``hello``."""
 
     revision: int
     seat: str
-    """How the engine names this client."""
+    """How the engine names this client in events and in the audit log."""
+    engine_id: str
+    """Another one after every start of the engine."""
+    venue: str
+    """Which market and account book this is; a client that resumes finds the same, or stops."""
+    account: str
+    """Empty when this client owns no account of the engine."""
+    scopes: tuple[str, ...]
+    pace_hz: float
+    """How often this client is shown pictures."""
 
 
 class BadRequest(Exception):
@@ -154,6 +183,8 @@ ERROR_KINDS = _error_kinds()
 def error_body(error: WorkstationError) -> ErrorBody:
     """One of our errors as data; the words stay the same over every road."""
     kind = type(error).__name__
+    if isinstance(error, Forbidden):
+        return ErrorBody(FORBIDDEN, str(error), ErrorData(kind))
     if isinstance(error, InvalidInput):
         return ErrorBody(ENGINE_ERROR, str(error), ErrorData(kind, field=error.field, place=error.place))
     if isinstance(error, BrokerError):
@@ -171,6 +202,11 @@ def invalid_parameters(words: str, *, field: str | None) -> ErrorBody:
 def refused(words: str) -> ErrorBody:
     """Understood, and not now; nothing was done."""
     return ErrorBody(ENGINE_ERROR, words, ErrorData(Refused.__name__))
+
+
+def too_many(words: str) -> ErrorBody:
+    """More calls than one client may make; nothing was done."""
+    return ErrorBody(TOO_MANY, words, ErrorData(Refused.__name__))
 
 
 def failed_inside() -> ErrorBody:
@@ -204,10 +240,19 @@ def failure(identifier: int | str | None, body: ErrorBody) -> bytes:
     return b'{"jsonrpc":"2.0","id":' + msgspec.json.encode(identifier) + b',"error":' + msgspec.json.encode(body) + b"}"
 
 
-def topic_update(topic: str, sequence: int, value: bytes) -> bytes:
-    """A ``TopicUpdate`` around an already encoded value."""
-    head = msgspec.json.encode({"topic": topic, "sequence": sequence})[:-1]
-    return head + b',"value":' + value + b"}"
+def picture_update(
+    topic: str, sequence: int, base: int, parts: Iterable[tuple[str, bytes]], gone: Sequence[str]
+) -> bytes:
+    """A ``TopicUpdate`` around already encoded parts."""
+    head = msgspec.json.encode({"topic": topic, "sequence": sequence, "base": base, "gone": gone})[:-1]
+    body = b",".join(msgspec.json.encode(name) + b":" + data for name, data in parts)
+    return head + b',"parts":{' + body + b"}}"
+
+
+def log_update(topic: str, sequence: int, base: int, items: Iterable[bytes]) -> bytes:
+    """A ``TopicUpdate`` around already encoded items."""
+    head = msgspec.json.encode({"topic": topic, "sequence": sequence, "base": base})[:-1]
+    return head + b',"items":[' + b",".join(items) + b"]}"
 
 
 def notification(update: bytes) -> bytes:

@@ -1,27 +1,27 @@
-"""``EngineClient`` over the wire: calls become requests, pictures are followed topics mirrored here.
+"""``EngineClient`` over the wire: calls become requests, pictures and logs are followed topics mirrored here.
 
 When the link is lost every call raises ``EngineGone``; the pictures keep their last figures, all marked STALE, and
-``link_lost`` says why. Nothing is sent again by itself: a command whose answer was lost may have been done; its
-idempotency key tells.
+``link_lost`` says why. A link that resumes is made anew and every topic followed again, from a snapshot. Nothing is
+sent again by itself: a command whose answer was lost may have been done; its idempotency key tells.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import logging
-from collections.abc import Sequence
+import random
+import secrets
+import ssl
+import time
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, unix_connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from engine.core.commands import Command, Interpretation, Preview, Receipt
-from engine.core.errors import EngineGone, InvalidInput, SetupError, WorkstationError
+from engine.core.errors import EngineGone, Forbidden, WorkstationError
 from engine.core.events import EngineEvent
 from engine.core.identifiers import OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
@@ -29,97 +29,145 @@ from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
 from engine.core.strategies import M2mCandle, StrategyValue
-from engine.core.views import ChainKey, ChainView, DeskView, DoctorView, UnderlyingView
-from engine.server import protocol, wire
+from engine.core.views import (
+    ChainKey,
+    ChainView,
+    DeskView,
+    DoctorView,
+    EventChanges,
+    OrderChanges,
+    UnderlyingView,
+)
+from engine.server import wire
+from engine.server.endpoints import Endpoint, SocketEndpoint, UrlEndpoint
+from engine.server.link import Link, LinkListener
 from engine.server.methods import WireMethod, wire_methods
 from engine.server.mirror import Mirror
-from engine.server.protocol import Answer, Greeting, TopicUpdate
-from engine.server.topics import DESK, NOTHING, chain_topic, quote_topic
+from engine.server.protocol import TopicUpdate
+from engine.server.topics import DESK, EVENTS, ORDERS, QUOTES, Topic, chain_topic
 
 logger = logging.getLogger(__name__)
 
-CLOSED_HERE = "This client was closed."
-UNANSWERED = "keepalive ping timeout"
-"""The reason the WebSocket library gives when pings stay unanswered."""
-PINGS_PER_SILENCE = 2
+NOTHING = b"null"
+TIMEOUT_S = 10.0
+SILENCE_S = 5.0
 
 
-class RemoteClient:
-    """An engine in another process, seen through its door. Make one with ``RemoteClient.attach``."""
+class RemoteClient(LinkListener):
+    """An engine in another process, seen through its door. Make one with ``attach`` or ``connect``."""
 
-    def __init__(self, connection: ClientConnection, *, timeout_s: float) -> None:
-        """Wrap an open connection; ``attach`` does the rest."""
-        self._connection = connection
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout_s: float,
+        resume: bool,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing is connected before ``open``."""
+        self._endpoint = endpoint
         self._timeout_s = timeout_s
+        generator = random.Random(secrets.token_bytes(8))  # noqa: S311 - jitter of pauses, not a secret
+        self._link = Link(endpoint, self, timeout_s=timeout_s, resume=resume, generator=generator)
         self._methods: dict[str, WireMethod] = wire_methods()
-        self._identifiers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Answer | None]] = {}
-        """Calls under way; ``None`` for one whose link was lost."""
-        self._mirror = Mirror()
-        self._watches: dict[str, int] = {}
-        self._followed: set[str] = set()
+        self._mirror = Mirror(monotonic)
+        self._watches: dict[Topic | int, int] = {}
+        """What is watched here, topics and tokens, with how often."""
+        self._followed: set[Topic | int] = set()
         """What the engine may believe that we follow; it is asked to stop when nobody here watches it."""
-        self._shown: set[str] = set()
+        self._shown: set[Topic | int] = set()
         """What is followed for certain, with its first picture here."""
         self._interest = asyncio.Lock()
         self._desk_arrived = asyncio.Event()
-        self._gone = asyncio.Event()
-        self._reader: asyncio.Task[None] | None = None
-        self.seat: str = ""
-        """How the engine names this client."""
-        self.link_lost: str = ""
-        """Why the link is gone; empty while it is there."""
+        self._no_desk = ""
+        """Why this client is not shown the desk."""
+        self._snapshots: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def attach(cls, path: Path, *, timeout_s: float = 10.0, silence_s: float = 5.0) -> RemoteClient:
-        """Attach to the engine that listens at ``path``.
+    async def attach(
+        cls, path: Path, *, timeout_s: float = TIMEOUT_S, silence_s: float = SILENCE_S, resume: bool = False
+    ) -> RemoteClient:
+        """Attach to the engine that listens at the Unix socket ``path``.
 
         Args:
             path: Its socket.
             timeout_s: Longest wait for the engine to answer a call.
             silence_s: An engine that does not even answer a ping for so long is taken as lost: its pictures are old.
+            resume: Make a lost link anew.
 
         Raises:
             EngineGone: nobody listens there, or it would not let us in.
             SetupError: it speaks another revision of the protocol.
         """
+        endpoint = SocketEndpoint(path, timeout_s=timeout_s, silence_s=silence_s)
+        return await cls(endpoint, timeout_s=timeout_s, resume=resume).open()
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        token: str,
+        tls: ssl.SSLContext | None = None,
+        timeout_s: float = TIMEOUT_S,
+        silence_s: float = SILENCE_S,
+        resume: bool = True,
+    ) -> RemoteClient:
+        """Connect to the engine at a WebSocket URL; see ``UrlEndpoint`` for ``url``, ``token`` and ``tls``.
+
+        Raises:
+            InvalidInput: the URL cannot be used.
+            EngineGone: nobody answers there, or it would not let us in now.
+            Unauthorized: it does not take the token.
+            SetupError: it speaks another revision of the protocol.
+        """
+        endpoint = UrlEndpoint(url, token=token, tls=tls, timeout_s=timeout_s, silence_s=silence_s)
+        return await cls(endpoint, timeout_s=timeout_s, resume=resume).open()
+
+    async def open(self) -> RemoteClient:
+        """Connect, and wait for the first picture of the desk when this client may see it."""
+        await self._link.open()
         try:
-            connection = await unix_connect(
-                str(path),
-                max_size=protocol.ANSWER_BYTES_MAX,
-                compression=None,
-                open_timeout=timeout_s,
-                close_timeout=protocol.CLOSE_TIMEOUT_S,
-                ping_interval=silence_s / PINGS_PER_SILENCE,
-                ping_timeout=silence_s,
-                logger=logger.getChild("websockets"),
-            )
-        except (OSError, EOFError, InvalidHandshake) as error:
-            raise EngineGone(f"No engine answers at {path}: {error}.") from error
-        client = cls(connection, timeout_s=timeout_s)
-        client._reader = asyncio.create_task(client._read(), name="remote engine reader")
-        try:
-            await client._greet()
-            await client._watch_topic(DESK)
-            async with asyncio.timeout(timeout_s):
-                await client._desk_or_end()
+            try:
+                await self._watch(DESK)
+            except Forbidden as error:
+                self._no_desk = str(error)
+                return self
+            async with asyncio.timeout(self._timeout_s):
+                await self._desk_or_end()
         except TimeoutError:
-            await client.close()
-            raise EngineGone(f"The engine at {path} did not show its desk within {timeout_s:g} s.") from None
+            await self.close()
+            words = f"The engine at {self._endpoint.name} did not show its desk within {self._timeout_s:g} s."
+            raise EngineGone(words) from None
         except BaseException:
-            await client.close()
+            await self.close()
             raise
-        return client
+        return self
+
+    @property
+    def seat(self) -> str:
+        """How the engine names this client."""
+        return self._link.greeting.seat if self._link.greeting is not None else ""
+
+    @property
+    def link_lost(self) -> str:
+        """Why the link is down; empty while it is up."""
+        return self._link.reason
 
     async def gone(self) -> str:
-        """Wait until the link is lost or closed; why."""
-        await self._gone.wait()
-        return self.link_lost
+        """Wait until the link is down for good; why."""
+        return await self._link.gone()
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
     def desk(self) -> DeskView:
-        """The newest desk received; the same object until another arrives."""
+        """The newest desk received; the same object until another arrives.
+
+        Raises:
+            Forbidden: this token does not own the engine's account.
+        """
+        if self._no_desk:
+            raise Forbidden(self._no_desk)
         if self._mirror.desk is None:
             raise EngineGone("The engine has not shown its desk yet.")
         return self._mirror.desk
@@ -132,35 +180,33 @@ class RemoteClient:
         """The newest picture of a watched instrument."""
         return self._mirror.quote(token)
 
+    async def next_orders(self, after: int | None = None) -> OrderChanges:
+        """See ``EngineClient``."""
+        await self._follow_log(ORDERS)
+        return await self._mirror.orders.next(after)
+
+    async def next_events(self, after: int | None = None) -> EventChanges:
+        """See ``EngineClient``."""
+        await self._follow_log(EVENTS)
+        return await self._mirror.events.next(after)
+
     # -- interest ------------------------------------------------------------------------------------------------
 
     async def watch_chain(self, key: ChainKey) -> None:
         """Follow a chain; counted here, followed once. Its first picture is here when this returns."""
-        await self._watch_topic(chain_topic(key))
+        await self._watch(chain_topic(key))
 
     async def unwatch_chain(self, key: ChainKey) -> None:
         """Give up one watch."""
-        await self._unwatch_topic(chain_topic(key))
+        await self._unwatch((chain_topic(key),))
 
     async def watch(self, tokens: Sequence[int]) -> None:
         """Follow instruments: all of them, or none when one is refused."""
-        watched: list[int] = []
-        try:
-            for token in tokens:
-                await self._watch_topic(quote_topic(token))
-                watched.append(token)
-        except WorkstationError:
-            await self.unwatch(watched)
-            raise
-        except asyncio.CancelledError:
-            for token in watched:
-                self._count_down(quote_topic(token))
-            raise
+        await self._watch(*tokens)
 
     async def unwatch(self, tokens: Sequence[int]) -> None:
         """Give up one watch of each."""
-        for token in tokens:
-            await self._unwatch_topic(quote_topic(token))
+        await self._unwatch(tokens)
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
@@ -226,36 +272,40 @@ class RemoteClient:
 
     async def close(self) -> None:
         """Leave; the engine goes on."""
-        self.link_lost = self.link_lost or CLOSED_HERE
-        await self._hang_up()
-        if self._reader is not None:
-            reader, self._reader = self._reader, None
-            await asyncio.gather(reader, return_exceptions=True)
+        for task in self._snapshots:
+            task.cancel()
+        await asyncio.gather(*self._snapshots, return_exceptions=True)
+        await self._link.close()
 
-    # -- the link ------------------------------------------------------------------------------------------------
+    # -- what the link tells -----------------------------------------------------------------------------------------
 
-    async def _greet(self) -> None:
-        greeting = wire.decode(await self._call("hello"), Greeting)
-        if greeting.revision != protocol.PROTOCOL_REVISION:
-            raise SetupError(
-                f"The running engine speaks revision {greeting.revision} of the protocol and this program "
-                f"{protocol.PROTOCOL_REVISION}; start the engine again with this version."
-            )
-        self.seat = greeting.seat
+    def updated(self, update: TopicUpdate) -> None:
+        """A notification arrived; one that does not continue what is here is answered by asking for a snapshot."""
+        if not self._take(update):
+            logger.warning("an update of %s is missing; asking for a snapshot", update.topic)
+            task = asyncio.create_task(self._ask_again(update.topic), name=f"snapshot of {update.topic}")
+            self._snapshots.add(task)
+            task.add_done_callback(self._snapshots.discard)
 
-    async def _desk_or_end(self) -> None:
-        waits = [asyncio.create_task(event.wait()) for event in (self._desk_arrived, self._gone)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-        if not self._desk_arrived.is_set():
-            raise EngineGone(self.link_lost)
+    def lost(self, reason: str) -> None:
+        """The connection ended."""
+        self._mirror.lose(f"{reason} Trying to come back." if self._link.resumes else reason)
+        if self._link.is_over:
+            self._mirror.orders.end(reason)
+            self._mirror.events.end(reason)
+            self._desk_arrived.set()
+
+    async def found(self) -> None:
+        """The connection is there again: follow everything anew, each from a snapshot."""
+        async with self._interest:
+            self._followed.clear()
+            self._shown.clear()
+            await self._follow(*self._watches)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
 
     async def _typed(self, method: str, **parameters: Any) -> Any:  # noqa: ANN401 - typed by the method's annotation
-        raw = await self._call(method, **parameters)
+        raw = await self._link.call(method, **parameters)
         try:
             return wire.decode_as(raw, self._methods[method].result)
         except msgspec.DecodeError as error:
@@ -263,49 +313,30 @@ class RemoteClient:
                 f"The engine's answer to {method} cannot be read ({error}); what was asked may have been done."
             ) from error
 
-    async def _call(self, method: str, **parameters: Any) -> msgspec.Raw:  # noqa: ANN401
-        if self.link_lost:
+    async def _desk_or_end(self) -> None:
+        await self._desk_arrived.wait()
+        if self._mirror.desk is None:
             raise EngineGone(self.link_lost)
-        identifier = next(self._identifiers)
-        data = protocol.request(identifier, method, parameters, wire.encode)
-        if len(data) > protocol.REQUEST_BYTES_MAX:
-            raise InvalidInput(
-                f"{method}: the call takes {len(data)} bytes, {protocol.REQUEST_BYTES_MAX} at most; nothing was sent."
-            )
-        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._waiting[identifier] = future
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._connection.send(data, text=True)
-                answer = await future
-        except TimeoutError:
-            raise EngineGone(
-                f"The engine did not answer {method} within {self._timeout_s:g} s; it may still do what was asked."
-            ) from None
-        except ConnectionClosed as error:
-            raise EngineGone(_closed_words(error)) from error
-        finally:
-            del self._waiting[identifier]
-        if answer is None:
-            raise EngineGone(self.link_lost)
-        if answer.error is not None:
-            raise protocol.error_from_body(answer.error)
-        return answer.result
 
-    async def _watch_topic(self, topic: str) -> None:
-        self._watches[topic] = self._watches.get(topic, 0) + 1
-        self._mirror.expect(topic)
+    async def _follow_log(self, topic: Topic) -> None:
+        if topic not in self._watches or topic not in self._shown:
+            await self._watch(topic, once=True)
+
+    async def _watch(self, *wanted: Topic | int, once: bool = False) -> None:
+        for item in wanted:
+            self._watches[item] = 1 if once else self._watches.get(item, 0) + 1
+            # At once: whoever gives it up and wants it again meanwhile must not lose the picture that is on its way.
+            self._mirror.expect(item.name if isinstance(item, Topic) else QUOTES.name)
         try:
             async with self._interest:
                 await self._settle()
-                if topic not in self._shown:
-                    await self._follow(topic)
+                await self._follow(*(item for item in wanted if item not in self._shown))
         except BaseException:
-            self._count_down(topic)
+            self._count_down(wanted)
             raise
 
-    async def _unwatch_topic(self, topic: str) -> None:
-        self._count_down(topic)
+    async def _unwatch(self, given_up: Sequence[Topic | int]) -> None:
+        self._count_down(given_up)
         if self.link_lost:
             return
         try:
@@ -314,84 +345,75 @@ class RemoteClient:
         except EngineGone:
             return  # with the link the engine gave up everything for us
 
-    def _count_down(self, topic: str) -> None:
-        count = self._watches.get(topic, 0)
-        if count > 1:
-            self._watches[topic] = count - 1
-        elif count == 1:
-            del self._watches[topic]
-            self._shown.discard(topic)
-            self._mirror.forget(topic)
+    def _count_down(self, given_up: Sequence[Topic | int]) -> None:
+        for item in given_up:
+            count = self._watches.get(item, 0)
+            if count > 1:
+                self._watches[item] = count - 1
+            elif count == 1:
+                del self._watches[item]
+                self._shown.discard(item)
+                if isinstance(item, Topic):
+                    self._mirror.forget(item.name)
+                else:
+                    self._mirror.forget_quote(item)
 
-    async def _follow(self, topic: str) -> None:
-        self._followed.add(topic)  # from here on it may be, whatever becomes of the answer
+    async def _follow(self, *wanted: Topic | int) -> None:
+        """Ask for topics, each with its first picture, and for all tokens in one call."""
+        tokens = sorted({item for item in wanted if isinstance(item, int)})
+        for item in (item for item in wanted if isinstance(item, Topic)):
+            await self._ask(item, (item,), {"topic": item.name})
+        if tokens:
+            await self._ask(QUOTES, tokens, {"topic": QUOTES.name, "tokens": tokens})
+
+    async def _ask(self, topic: Topic, items: Sequence[Topic | int], parameters: dict[str, Any]) -> None:
+        self._mirror.expect(topic.name)
+        self._followed.update(items)  # from here on they may be, whatever becomes of the answer
         try:
-            raw = await self._call("follow", topic=topic)
+            raw = await self._link.call("follow", **parameters)
             if bytes(raw) != NOTHING:
                 self._take(wire.decode(raw, TopicUpdate))
         except EngineGone:
             raise
         except WorkstationError:
-            self._followed.discard(topic)  # a definite no
+            self._followed.difference_update(items)  # a definite no
             raise
         except msgspec.DecodeError as error:
-            raise EngineGone(f"The engine's picture of {topic} cannot be read: {error}.") from error
-        self._shown.add(topic)
+            raise EngineGone(f"The engine's picture of {topic.name} cannot be read: {error}.") from error
+        self._shown.update(item for item in items if item in self._watches)
+
+    async def _ask_again(self, name: str) -> None:
+        """A snapshot of one topic, of what is watched of it."""
+        tokens = sorted(item for item in self._watches if isinstance(item, int))
+        parameters: dict[str, Any] = {"topic": name}
+        if name == QUOTES.name:
+            await self._quietly("unfollow", topic=name)
+            parameters["tokens"] = tokens
+        raw = await self._quietly("follow", **parameters)
+        if raw is not None and bytes(raw) != NOTHING:
+            self._take(wire.decode(raw, TopicUpdate))
+
+    async def _quietly(self, method: str, **parameters: Any) -> msgspec.Raw | None:  # noqa: ANN401
+        """A call whose failure only means that the picture stays as it is until the link says more."""
+        try:
+            return await self._link.call(method, **parameters)
+        except WorkstationError as error:
+            logger.warning("%s failed: %s", method, error)
+            return None
 
     async def _settle(self) -> None:
         """Give up at the engine what nobody here watches any more."""
-        for topic in self._followed - self._watches.keys():
-            await self._call("unfollow", topic=topic)
-            self._followed.discard(topic)
+        lost = self._followed - self._watches.keys()
+        tokens = sorted(item for item in lost if isinstance(item, int))
+        for item in (item for item in lost if isinstance(item, Topic)):
+            await self._link.call("unfollow", topic=item.name)
+            self._followed.discard(item)
+        if tokens:
+            await self._link.call("unfollow", topic=QUOTES.name, tokens=tokens)
+            self._followed.difference_update(tokens)
 
-    async def _read(self) -> None:
-        reason = "The engine's door closed."
-        try:
-            async for message in self._connection:
-                answer = wire.decode(message, Answer)
-                if answer.method == "topic":
-                    self._take(wire.decode(answer.params, TopicUpdate))
-                elif isinstance(answer.id, int):
-                    future = self._waiting.get(answer.id)
-                    if future is not None and not future.done():
-                        future.set_result(answer)
-                elif answer.error is not None:
-                    logger.error("the engine could not read a message of ours: %s", answer.error.message)
-            reason = _closed_words(None, self._connection.close_reason)
-        except ConnectionClosed as error:
-            reason = _closed_words(error)
-        except (msgspec.DecodeError, InvalidInput) as error:
-            reason = f"The engine speaks another revision of the protocol: {error}."
-        finally:
-            self.link_lost = self.link_lost or reason
-            self._mirror.lose(self.link_lost)
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_result(None)
-            self._gone.set()
-            await self._hang_up()
-
-    async def _hang_up(self) -> None:
-        # A transport that ended by itself with bytes unsent has no loop any more, and aborting it again stumbles there.
-        with contextlib.suppress(AttributeError):
-            try:
-                async with asyncio.timeout(protocol.CLOSE_TIMEOUT_S):
-                    await self._connection.close()
-            except TimeoutError:
-                self._connection.transport.abort()  # it takes nothing any more, not even a good-bye
-
-    def _take(self, update: TopicUpdate) -> None:
-        self._mirror.take(update)
+    def _take(self, update: TopicUpdate) -> bool:
+        taken = self._mirror.take(update)
         if self._mirror.desk is not None:
             self._desk_arrived.set()
-
-
-def _closed_words(error: ConnectionClosed | None, reason: str | None = None) -> str:
-    """Why a connection ended, in a sentence."""
-    if error is not None and error.rcvd is not None:
-        reason = error.rcvd.reason
-    elif error is not None and error.sent is not None:
-        reason = error.sent.reason
-    if reason == UNANSWERED:
-        return "The engine does not answer any more, not even a ping."
-    return f"The engine's door closed: {reason}." if reason else "The engine's door closed without a word."
+        return taken

@@ -1,109 +1,112 @@
-"""One attached client: answers its calls, and shows it the topics it follows at its own pace.
+"""One attached client: answers its calls, and shows it what it follows.
 
-Pictures conflate: each send takes the newest value, so a slow client skips. A client that takes nothing for
-``send_timeout_s`` is closed with a reason. Calls run side by side up to ``calls_max``; more are refused. A command that
-has been handed to the engine is never cancelled because its client went away. What a client followed is given up when
-it goes, however it goes.
+Calls run side by side up to a limit and at a rate; cancels have a reserve of both, so that a client that has used up
+its share can still get out. A command that has been handed to the engine is never cancelled because its client went
+away. A client that takes nothing for ``send_timeout_s`` is closed with a reason, and finds a snapshot when it comes
+back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from engine.client import EngineClient
-from engine.core.errors import InvalidInput, WorkstationError
+from engine.core.errors import Forbidden, InvalidInput, WorkstationError
 from engine.server import protocol, wire
+from engine.server.access import Grant, is_exit
+from engine.server.audit import AuditKind
+from engine.server.follower import Follower
+from engine.server.limits import Allowance, SessionLimits
 from engine.server.methods import SEAT, WireMethod
 from engine.server.protocol import BadRequest, ErrorBody, Greeting, Request
 from engine.server.strictness import Bounds
-from engine.server.topics import NOTHING, TopicSource
+from engine.server.topics import TopicKind
+
+if TYPE_CHECKING:
+    from engine.server.served import ServedEngine
 
 logger = logging.getLogger(__name__)
 
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+Token = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one attached client."""
+class HelloParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All may be left out."""
 
-    topics_max: Positive = 64
-    """Topics one client may follow; one more is refused."""
-    calls_max: Positive = 32
-    """Calls under way at once; one more is refused."""
-    pace_hz: Annotated[float, msgspec.Meta(gt=0)] = 10.0
-    """How often pictures are looked at for a client."""
-    send_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
-    """A client that takes nothing for this long is closed."""
-    text_max: Positive = 4096
-    """Characters of one text in a call."""
-    items_max: Positive = 1000
-    """Items of one list in a call."""
+    pace_hz: Annotated[float, msgspec.Meta(gt=0, le=100)] | None = None
+    """How often this client wants to be shown pictures; the engine may grant less."""
 
 
-class _TopicParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TopicParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A topic; ``quotes`` also needs the tokens."""
+
     topic: str
+    tokens: tuple[Token, ...] | None = None
 
 
-class _NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """None."""
 
 
-HELLO = WireMethod("hello", _NoParameters, Greeting, "Who answers, and in which revision of the protocol.")
-FOLLOW = WireMethod("follow", _TopicParameters, None, "Be shown a topic, beginning with its value now.")
-UNFOLLOW = WireMethod("unfollow", _TopicParameters, bool, "Be shown a topic no longer.")
+HELLO = WireMethod("hello", HelloParameters, Greeting, "Who answers, and in which revision of the protocol.")
+FOLLOW = WireMethod(
+    "follow", TopicParameters, protocol.TopicUpdate | None, "Be shown a topic, beginning with a snapshot of it now."
+)
+UNFOLLOW = WireMethod("unfollow", TopicParameters, bool, "Be shown a topic no longer.")
+DISCOVER = WireMethod("rpc.discover", NoParameters, dict[str, Any], "The OpenRPC document of this door.")
+OWN_METHODS = {method.name: method for method in (HELLO, FOLLOW, UNFOLLOW, DISCOVER)}
+"""What a session answers itself; the rest are methods of ``EngineClient``."""
+
+
+def _nothing_more() -> None:
+    """Most answers have no consequence when they have been sent."""
 
 
 class Session:
-    """One connection from accept to close."""
+    """One connection from accept to close. Made by ``ServedEngine.session``."""
 
     def __init__(
-        self,
-        connection: ServerConnection,
-        engine: EngineClient,
-        *,
-        methods: dict[str, WireMethod],
-        topics: TopicSource,
-        limits: SessionLimits,
-        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
-        seat: str,
+        self, connection: ServerConnection, served: ServedEngine, *, grant: Grant, seat: str, limits: SessionLimits
     ) -> None:
-        """``spawn`` makes a task that the door owns, so that a call outlives its client."""
+        """``grant`` is what this client may do, ``seat`` how events and logs name it."""
         self._connection = connection
-        self._engine = engine
-        self._methods = methods
-        self._topics = topics
+        self._served = served
         self._limits = limits
         self._bounds = Bounds(text_max=limits.text_max, items_max=limits.items_max)
-        self._spawn = spawn
-        self._seat = seat
-        self._followed: dict[str, int] = {}
-        self._interest = asyncio.Lock()
-        """Following and unfollowing happen one after the other, in the order they were asked."""
+        self.grant = grant
+        self.seat = seat
+        self._follower = Follower(
+            served.engine, served.pictures, limits=limits, name=seat, send=self._notify, fail=self._fail
+        )
         self._sending = asyncio.Lock()
         """One message at a time, so that a slow reader holds back at most one beyond the buffers."""
+        monotonic = served.monotonic
+        self._calls_left = Allowance(per_s=limits.calls_per_s, burst=limits.calls_burst, monotonic=monotonic)
+        self._exits_left = Allowance(per_s=limits.exits_per_s, burst=limits.exits_max, monotonic=monotonic)
         self._calls = 0
+        self._exits = 0
         self._ending = ""
+        self._limit_noted = False
 
     async def run(self) -> None:
         """Serve until the client leaves."""
-        publisher = asyncio.create_task(self._publish(), name=f"publisher of {self._seat}")
+        publisher = asyncio.create_task(self._follower.publish(), name=f"publisher of {self.seat}")
         try:
             async for message in self._connection:
                 await self._take(message)
         except ConnectionClosed as error:
-            logger.info("%s left: %s", self._seat, error)
+            logger.info("%s left: %s", self.seat, error)
         finally:
             self._ending = self._ending or "This client has gone."
             publisher.cancel()
             await asyncio.gather(publisher, return_exceptions=True)
-            await self._give_up_everything()
+            await self._follower.give_up_everything()
 
     def refuse_calls(self, words: str) -> None:
         """Take no more calls; those under way go on."""
@@ -123,130 +126,149 @@ class Session:
         try:
             identifier, request = protocol.read_request(message)
         except BadRequest as error:
-            await self._send(protocol.failure(error.identifier, error.body))
+            # Also what is no call counts, or garbage would be free.
+            await self._send(protocol.failure(error.identifier, self._refusal_of_rate() or error.body))
             return
         if self._ending:
             await self._send(protocol.failure(identifier, protocol.refused(f"{self._ending} Nothing was done.")))
             return
-        if self._calls >= self._limits.calls_max:
-            words = f"{self._calls} calls are under way already, the limit of one client; nothing was done."
-            await self._send(protocol.failure(identifier, protocol.refused(words)))
+        method = OWN_METHODS.get(request.method) or self._served.methods.get(request.method)
+        leaving = method is not None and self._is_exit(method, request)
+        refusal = self._refusal_of_exit() if leaving else (self._refusal_of_number() or self._refusal_of_rate())
+        if refusal is not None:
+            self._note_limit(refusal.message)
+            await self._send(protocol.failure(identifier, refusal))
             return
-        self._calls += 1
-        self._spawn(self._answer(identifier, request))
+        self._calls += not leaving
+        self._exits += leaving
+        self._served.spawn(self._answer(identifier, request, method, leaving=leaving))
 
-    async def _answer(self, identifier: int | str, request: Request) -> None:
+    def _is_exit(self, method: WireMethod, request: Request) -> bool:
+        """Whether a call only takes risk away; looked at before any limit is."""
+        if not method.may_be_exit:
+            return False
+        try:
+            return is_exit(method.name, method.read_parameters(request.params, self._bounds))
+        except BadRequest:
+            return False
+
+    def _refusal_of_number(self) -> ErrorBody | None:
+        if self._calls < self._limits.calls_max:
+            return None
+        words = f"{self._calls} calls are under way already, the limit of one client; nothing was done."
+        return protocol.too_many(words)
+
+    def _refusal_of_rate(self) -> ErrorBody | None:
+        if self._calls_left.take():
+            return None
+        words = f"More than {self._limits.calls_per_s:g} calls a second; again in {self._calls_left.wait_s:.2f} s."
+        return protocol.too_many(f"{words} Nothing was done.")
+
+    def _refusal_of_exit(self) -> ErrorBody | None:
+        """Cancels go with all other calls while there is room, and by their own reserve when there is none."""
+        if self._calls < self._limits.calls_max and self._calls_left.take():
+            return None
+        if self._exits < self._limits.exits_max and self._exits_left.take():
+            return None
+        words = f"More than {self._limits.exits_per_s:g} cancels a second beside all other calls; nothing was done."
+        return protocol.too_many(words)
+
+    def _note_limit(self, words: str) -> None:
+        """Once per client: a flood must not fill the log that tells of it."""
+        if not self._limit_noted:
+            self._limit_noted = True
+            self._served.note(AuditKind.LIMIT, self, detail=words)
+
+    async def _answer(
+        self, identifier: int | str, request: Request, method: WireMethod | None, *, leaving: bool
+    ) -> None:
+        began = self._served.monotonic()
+        name = method.name if method is not None else "unknown"
         try:
             # The call counts until its answer has left: a client that never reads cannot pile answers up.
-            data = await self._call(identifier, request)
+            data, outcome, sent = await self._call(identifier, request, method)
+            self._served.meters.called(name, outcome, self._served.monotonic() - began)
             if len(data) > protocol.ANSWER_BYTES_MAX:
                 words = f"The answer to {request.method} takes {len(data)} bytes, {protocol.ANSWER_BYTES_MAX} at most."
                 data = protocol.failure(identifier, protocol.refused(f"{words} Ask for less."))
             await self._send(data)
+            self._served.meters.sent("answer", len(data))
+            sent()
         finally:
-            self._calls -= 1
+            self._calls -= not leaving
+            self._exits -= leaving
 
-    async def _call(self, identifier: int | str, request: Request) -> bytes:
-        method = {method.name: method for method in (HELLO, FOLLOW, UNFOLLOW)}.get(request.method)
-        method = method or self._methods.get(request.method)
+    async def _call(
+        self, identifier: int | str, request: Request, method: WireMethod | None
+    ) -> tuple[bytes, str, Callable[[], None]]:
+        """The encoded answer, how it went in a word, and what to do when it has been sent."""
         if method is None:
-            known = ", ".join(sorted([*self._methods, HELLO.name, FOLLOW.name, UNFOLLOW.name]))
+            known = ", ".join(sorted([*self._served.methods, *OWN_METHODS]))
             words = f'There is no method "{request.method[: self._limits.text_max]}"; there are {known}.'
-            return protocol.failure(identifier, ErrorBody(protocol.METHOD_NOT_FOUND, words))
+            body = ErrorBody(protocol.METHOD_NOT_FOUND, words)
+            return protocol.failure(identifier, body), "invalid", _nothing_more
         try:
             arguments = method.read_parameters(request.params, self._bounds)
         except BadRequest as error:
-            return protocol.failure(identifier, error.body)
+            return protocol.failure(identifier, error.body), "invalid", _nothing_more
         try:
-            return protocol.answer(identifier, await self._result(method, arguments))
+            result, sent = await self._result(method, arguments)
+            return protocol.answer(identifier, result), "ok", sent
+        except Forbidden as error:
+            self._served.note(AuditKind.FORBIDDEN, self, detail=str(error))
+            return protocol.failure(identifier, protocol.error_body(error)), "forbidden", _nothing_more
         except WorkstationError as error:
-            return protocol.failure(identifier, protocol.error_body(error))
+            outcome = "invalid" if isinstance(error, InvalidInput) else "refused"
+            return protocol.failure(identifier, protocol.error_body(error)), outcome, _nothing_more
         except Exception:
             # A defect of ours in one call: the caller gets a plain word, the log the whole story, others go on.
-            logger.exception("the call %s of %s failed", method.name, self._seat)
-            return protocol.failure(identifier, protocol.failed_inside())
+            logger.exception("the call %s of %s failed", method.name, self.seat)
+            return protocol.failure(identifier, protocol.failed_inside()), "failed", _nothing_more
 
-    async def _result(self, method: WireMethod, arguments: dict[str, Any]) -> bytes:
-        if method is HELLO:
-            return wire.encode(Greeting(protocol.PROTOCOL_REVISION, self._seat))
-        if method is FOLLOW:
-            return await self._follow(arguments["topic"])
-        if method is UNFOLLOW:
-            return wire.encode(await self._unfollow(arguments["topic"]))
-        if not arguments.get(SEAT, self._seat):
-            arguments[SEAT] = self._seat
-        return wire.encode(await getattr(self._engine, method.name)(**arguments))
+    async def _result(self, method: WireMethod, arguments: dict[str, Any]) -> tuple[bytes, Callable[[], None]]:
+        access, grant = self._served.access, self.grant
+        await access.check_call(grant, method.name, arguments)
+        match method.name:
+            case HELLO.name:
+                return wire.encode(self._greeting(arguments["pace_hz"])), _nothing_more
+            case FOLLOW.name:
+                access.check_topic(grant, arguments["topic"])
+                reply = await self._follower.follow(arguments["topic"], arguments["tokens"])
+                return reply.data, reply.shown
+            case UNFOLLOW.name:
+                known = await self._follower.unfollow(arguments["topic"], arguments["tokens"])
+                return wire.encode(known), _nothing_more
+            case DISCOVER.name:
+                return self._served.document, _nothing_more
+        if SEAT in arguments:
+            # Whoever comes by the network cannot act under another's name.
+            arguments[SEAT] = self.seat if grant.token_id else arguments[SEAT] or self.seat
+        result = await getattr(self._served.engine, method.name)(**arguments)
+        self._served.note_result(self, method.name, arguments)
+        return wire.encode(result), _nothing_more
 
-    # -- interest ------------------------------------------------------------------------------------------------
+    def _greeting(self, wanted_hz: float | None) -> Greeting:
+        self._follower.pace_hz = min(wanted_hz or self._limits.pace_hz, self._limits.pace_hz)
+        identity = self._served.identity
+        account = self._served.account
+        return Greeting(
+            revision=protocol.PROTOCOL_REVISION,
+            seat=self.seat,
+            engine_id=identity.engine_id,
+            venue=identity.venue,
+            account=account if account and self.grant.owns(account) else "",
+            scopes=tuple(sorted(self.grant.scopes)),
+            pace_hz=self._follower.pace_hz,
+        )
 
-    async def _follow(self, topic: str) -> bytes:
-        """Follow a topic; the first picture, or null when there is none yet."""
-        async with self._interest:
-            if self._ending:
-                return NOTHING
-            if topic not in self._followed:
-                if len(self._followed) >= self._limits.topics_max:
-                    words = f"One client may follow {self._limits.topics_max} topics; unfollow one first."
-                    raise InvalidInput(words, field="topic")
-                await self._topics.follow(topic)
-                self._followed[topic] = 0
-            try:
-                value = self._topics.value(topic)
-            except WorkstationError as error:
-                logger.debug("%s cannot be shown yet: %s", topic, error)
-                value = None
-            if value is None:
-                return NOTHING
-            self._followed[topic] = value.sequence
-            return value.update
+    # -- sending -------------------------------------------------------------------------------------------------
 
-    async def _unfollow(self, topic: str) -> bool:
-        async with self._interest:
-            if self._followed.pop(topic, None) is None:
-                return False
-            await self._topics.unfollow(topic)
-            return True
+    async def _notify(self, data: bytes, kind: TopicKind) -> None:
+        await self._send(data)
+        self._served.meters.sent(kind.value, len(data))
 
-    async def _give_up_everything(self) -> None:
-        async with self._interest:
-            while self._followed:
-                topic, _ = self._followed.popitem()
-                try:
-                    await self._topics.unfollow(topic)
-                except Exception:
-                    # One topic that cannot be given up must not keep the others watched for ever.
-                    logger.exception("could not give up %s of %s", topic, self._seat)
-
-    # -- pictures ------------------------------------------------------------------------------------------------
-
-    async def _publish(self) -> None:
-        pause = 1.0 / self._limits.pace_hz
-        try:
-            while True:
-                for topic in list(self._followed):
-                    await self._show(topic)
-                await asyncio.sleep(pause)
-        except Exception:
-            # A defect of ours. Going on without pictures would leave old prices on a screen: the client is told.
-            logger.exception("the pictures of %s failed", self._seat)
-            await self.close(protocol.CLOSE_INTERNAL, "the engine could not show a picture; its log says why")
-
-    async def _show(self, topic: str) -> None:
-        if topic not in self._followed:
-            return
-        try:
-            value = self._topics.value(topic)
-        except WorkstationError as error:
-            logger.debug("%s cannot be shown now: %s", topic, error)
-            return
-        if value is None or value.sequence == self._followed[topic]:
-            return
-        if len(value.update) > protocol.ANSWER_BYTES_MAX:
-            logger.error("the picture %s takes %d bytes and is not sent", topic, len(value.update))
-            await self.close(protocol.CLOSE_INTERNAL, f"{topic} takes more than {protocol.ANSWER_BYTES_MAX} bytes")
-            return
-        self._followed[topic] = value.sequence
-        await self._send(protocol.notification(value.update))
+    async def _fail(self, words: str) -> None:
+        await self.close(protocol.CLOSE_INTERNAL, words)
 
     async def _send(self, data: bytes) -> None:
         async with self._sending:
@@ -254,7 +276,8 @@ class Session:
                 async with asyncio.timeout(self._limits.send_timeout_s):
                     await self._connection.send(data, text=True)
             except TimeoutError:
-                logger.warning("closing %s: it took nothing for %g s", self._seat, self._limits.send_timeout_s)
+                logger.warning("closing %s: it took nothing for %g s", self.seat, self._limits.send_timeout_s)
+                self._served.meters.slow_client_closed()
                 await self.close(protocol.CLOSE_TRY_LATER, "too slow: attach again for a fresh snapshot")
             except ConnectionClosed:
                 return

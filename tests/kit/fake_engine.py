@@ -35,6 +35,8 @@ from engine.core.views import (
     ChainView,
     DeskView,
     DoctorView,
+    EventChanges,
+    OrderChanges,
     StatusView,
     StripItem,
     UnderlyingView,
@@ -85,6 +87,18 @@ class FakeEngineClient(FakeEngineState):
             return None
         key, row, kind = found
         return self.chains[key].quote(row, kind, self.age_s)
+
+    async def next_orders(self, after: int | None = None) -> OrderChanges:
+        """It keeps no changes: every answer is a snapshot."""
+        while after == self._revision:
+            await self.bell.heard()
+        return OrderChanges(sequence=self._revision, base=0, orders=tuple(self.order_list))
+
+    async def next_events(self, after: int | None = None) -> EventChanges:
+        """As ``next_orders``."""
+        while after == self._revision:
+            await self.bell.heard()
+        return EventChanges(sequence=self._revision, base=0, events=await self.events())
 
     async def watch_chain(self, key: ChainKey) -> None:
         if key not in self.chains:

@@ -25,6 +25,7 @@ from engine.core.views import (
     SessionView,
 )
 from engine.core.vocabulary import InstrumentKind, Mode, Product, QuoteState, Severity, Venue
+from engine.order_log import Bell
 from tests.kit.fake_book import ACCOUNT, fill_book
 from tests.kit.fake_market import FixedClock, make_chains, make_instruments
 
@@ -70,6 +71,7 @@ class FakeEngineState:
         self.closed = False
         self._keys: dict[str, OrderRecord] = {}
         self._revision = 1
+        self.bell = Bell()
         self._desk: DeskView | None = None
         fill_book(self)
 
@@ -79,6 +81,7 @@ class FakeEngineState:
         """Publish a new picture of the Desk."""
         self._revision += 1
         self._desk = None
+        self.bell.ring()
 
     def set_feed(self, **changes: Any) -> None:
         """Change the feed, for example ``state=QuoteState.STALE, age_s=7.2``."""

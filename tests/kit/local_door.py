@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +16,18 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, unix_connect
 
 from engine.client import EngineClient
+from engine.core.views import ChainKey
+from engine.server.limits import SessionLimits
 from engine.server.local_door import LocalDoor
-from engine.server.session import SessionLimits
+from engine.server.metrics import ServerMetrics
+from engine.server.remote_client import RemoteClient
+from engine.server.served import EngineIdentity, ServedEngine
+from engine.server.topics import chain_topic
 
 PATIENCE_S = 10.0
 POLL_S = 0.002
-LIMITS = SessionLimits(pace_hz=200.0, send_timeout_s=1.0)
+LIMITS = SessionLimits(pace_hz=200.0, send_timeout_s=1.0, calls_burst=1000)
+IDENTITY = EngineIdentity("engine-of-a-test", "plain")
 CONNECTIONS_MAX = 8
 
 
@@ -33,11 +40,33 @@ async def until(condition: Callable[[], object], what: str = "the condition") ->
         await asyncio.sleep(POLL_S)
 
 
+def chain_name(key: ChainKey) -> str:
+    """The name of a chain's topic."""
+    return chain_topic(key).name
+
+
+def connection(client: RemoteClient) -> ClientConnection:
+    """What a client talks through now."""
+    open_one = client._link._connection
+    assert open_one is not None
+    return open_one
+
+
+def drop(client: RemoteClient) -> None:
+    """Break a client's link, as a network does."""
+    connection(client).transport.abort()
+
+
 @contextlib.contextmanager
 def short_folder() -> Iterator[Path]:
     """A private folder whose path is short enough for a socket, wherever pytest keeps its own."""
     with tempfile.TemporaryDirectory(prefix="door-") as name:
         yield Path(name)
+
+
+def served(engine: EngineClient) -> ServedEngine:
+    """An engine ready to be served; every look at a picture is a fresh one."""
+    return ServedEngine(engine, identity=IDENTITY, monotonic=time.monotonic, meters=ServerMetrics(), look_s=0.0)
 
 
 @contextlib.asynccontextmanager
@@ -50,7 +79,7 @@ async def opened_door(
     drain_s: float = 5.0,
 ) -> AsyncIterator[LocalDoor]:
     """A door that is closed at the end."""
-    door = LocalDoor(engine, path, limits=limits, connections_max=connections_max, drain_s=drain_s)
+    door = LocalDoor(served(engine), path, limits=limits, connections_max=connections_max, drain_s=drain_s)
     await door.open()
     try:
         yield door

@@ -51,6 +51,8 @@ from engine.core.views import (
     Check,
     DeskView,
     DoctorView,
+    EventChanges,
+    OrderChanges,
     StripItem,
     UnderlyingView,
 )
@@ -65,6 +67,7 @@ from engine.core.vocabulary import (
     Severity,
     Side,
 )
+from engine.order_log import Bell, OrderLog
 from tests.kit.plain_pictures import (
     ACCOUNT,
     EXPIRIES,
@@ -79,6 +82,8 @@ from tests.kit.plain_pictures import (
 )
 
 __all__ = ["ACCOUNT", "EXPIRIES", "LOT_SIZE", "MARKET_TIME", "STRIKES", "UNDERLYING", "PlainEngine"]
+
+ORDER_CHANGES_KEPT = 16
 
 
 class PlainEngine:
@@ -99,6 +104,9 @@ class PlainEngine:
         self.submit_reached = asyncio.Event()
         self.mode = Mode.CONFIRM
         self.closed = False
+        self.ages = 0.2
+        """Seconds since any packet of any instrument."""
+        self.positions_known = True
         self._by_token = {row.token: row for row in self.instruments}
         self._by_key = {row.key: row for row in self.instruments}
         self._prices = {row.token: (100.0, 101.0, 100.5) for row in self.instruments}
@@ -111,6 +119,8 @@ class PlainEngine:
         self._history: list[OrderEvent] = []
         self._trades: list[Trade] = []
         self._events: list[EngineEvent] = []
+        self._event_bell = Bell()
+        self._order_log = OrderLog(kept_max=ORDER_CHANGES_KEPT)
         self._acknowledged = 0
         self._strategies = [
             Strategy(number=StrategyNumber(1), account=ACCOUNT, name="main", is_default=True, created_at=MARKET_TIME)
@@ -155,7 +165,7 @@ class PlainEngine:
             asks=(DepthLevel(ask, 65, 1),),
             volume=5_000_000_000,
             received_time=MARKET_TIME,
-            age_s=0.25,
+            age_s=self.ages,
         )
 
     # -- EngineClient: interest ----------------------------------------------------------------------------------
@@ -241,6 +251,9 @@ class PlainEngine:
     async def positions(self) -> tuple[BrokerPosition, ...]:
         """See ``EngineClient``."""
         self._fail("positions")
+        return self._net()
+
+    def _net(self) -> tuple[BrokerPosition, ...]:
         net: Counter[InstrumentKey] = Counter()
         for trade in self._trades:
             net[trade.instrument] += trade.signed_quantity
@@ -279,6 +292,19 @@ class PlainEngine:
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         """See ``EngineClient``."""
         return tuple(event for event in self._events if event.sequence > after)
+
+    async def next_orders(self, after: int | None = None) -> OrderChanges:
+        """See ``EngineClient``."""
+        return await self._order_log.next(after, lambda: tuple(self._orders))
+
+    async def next_events(self, after: int | None = None) -> EventChanges:
+        """See ``EngineClient``."""
+        while after is not None and after == len(self._events) + 1:
+            await self._event_bell.heard()
+        place = len(self._events) + 1
+        if after is None or not 1 <= after < place:
+            return EventChanges(sequence=place, base=0, events=tuple(self._events))
+        return EventChanges(sequence=place, base=after, events=tuple(self._events[after - 1 :]))
 
     async def doctor(self) -> DoctorView:
         """See ``EngineClient``."""
@@ -351,6 +377,7 @@ class PlainEngine:
             text=text,
         )
         self._events.append(event)
+        self._event_bell.ring()
         self._revision += 1
         return event
 
@@ -422,6 +449,7 @@ class PlainEngine:
             updated_at=MARKET_TIME,
         )
         self._orders.append(record)
+        self._order_log.add(record)
         self._history.append(
             OrderEvent(
                 number=number,
@@ -460,6 +488,7 @@ class PlainEngine:
             if record.state.is_working and (command.everything or record.number in command.numbers):
                 self._orders[place] = msgspec.structs.replace(record, state=OrderState.CANCELLED)
                 cancelled.append(self._orders[place])
+                self._order_log.add(self._orders[place])
         return Receipt(accepted=True, message=f"{len(cancelled)} cancelled.", orders=tuple(cancelled))
 
     def _value(self, strategy: Strategy) -> StrategyValue:
@@ -483,7 +512,7 @@ class PlainEngine:
         )
 
     def _side(self, key: ChainKey, kind: InstrumentKind) -> ChainColumns:
-        return chain_columns([self.token(key, row, kind) for row in range(len(STRIKES))], self._prices)
+        return chain_columns([self.token(key, row, kind) for row in range(len(STRIKES))], self._prices, self.ages)
 
     def _made_desk(self) -> DeskView:
         unread = sum(1 for event in self._events if event.sequence > self._acknowledged)
@@ -494,4 +523,5 @@ class PlainEngine:
             strategies=tuple(self._value(strategy) for strategy in self._strategies),
             orders=tuple(reversed(self._orders)),
             events=tuple(self._events[-50:]),
+            positions=self._net() if self.positions_known else None,
         )

@@ -58,7 +58,7 @@ def make_instruments() -> tuple[Instrument, ...]:
     return tuple(rows)
 
 
-def chain_columns(tokens: list[int], prices: Mapping[int, Prices]) -> ChainColumns:
+def chain_columns(tokens: list[int], prices: Mapping[int, Prices], age_s: float) -> ChainColumns:
     """One side of a chain whose bids may be missing."""
     bids, asks, lasts = (np.array([prices[token][place] for token in tokens]) for place in range(3))
     size = len(tokens)
@@ -80,7 +80,7 @@ def chain_columns(tokens: list[int], prices: Mapping[int, Prices]) -> ChainColum
         theta=-steady,
         vega=steady,
         state=np.where(missing, QuoteState.ONE_SIDED, QuoteState.LIVE).astype(np.uint8),
-        age_s=np.full(size, 0.1),
+        age_s=np.full(size, age_s),
         position=np.zeros(size, dtype=np.int64),
         working=np.zeros(size, dtype=np.int64),
     )

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 from textual.app import App
 
-from engine.core.commands import Command, Receipt
+from engine.core.commands import Command, Interpretation, Receipt
+from engine.core.errors import EngineGone
 from engine.core.vocabulary import QuoteState
 from tests.kit.fake_engine import FakeEngineClient
 from tests.kit.fake_market import FixedClock
@@ -73,6 +74,27 @@ async def test_quit_says_who_keeps_watching() -> None:
         await desk.press("y")
         assert desk.app.return_code == 0
         assert desk.app._exit
+
+
+class DeafEngine(FakeEngineClient):
+    """Understands no sentence, as when the link to it is lost."""
+
+    async def interpret(self, text: str) -> Interpretation:
+        raise EngineGone("the link is lost")
+
+
+async def test_quit_is_understood_without_an_engine() -> None:
+    """Whoever wants to leave is asked as ever."""
+    async with Desk(engine=DeafEngine(FixedClock())).running() as desk:
+        await desk.press(":", *"quit", "enter")
+        assert "This terminal ends" in desk.dialog_text
+
+
+async def test_without_an_engine_a_sentence_says_why_it_cannot_be_read() -> None:
+    """The reason stands under the bar, and the text stays."""
+    async with Desk(engine=DeafEngine(FixedClock())).running() as desk:
+        await desk.press(":", *"buy", "enter")
+        assert "the link is lost" in desk.text("ghost")
 
 
 async def test_ctrl_c_only_says_how_to_quit() -> None:

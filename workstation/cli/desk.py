@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 
 from engine.client import EngineClient
 from engine.core.errors import SetupError
@@ -20,7 +21,7 @@ from workstation.cli.exit_codes import ExitCode
 from workstation.cli.headless import is_busy, serve
 from workstation.cli.logs import log_to_file
 from workstation.cli.output import print_words
-from workstation.cli.running import running_engine, start_headless
+from workstation.cli.running import connected, running_engine, start_headless
 from workstation.locations import Locations
 from workstation.screen_clock import ScreenClock
 from workstation.settings import Configuration
@@ -30,13 +31,19 @@ ENGINE_GOES_ON = "The engine runs on its own and goes on watching."
 ENGINE_IN_THIS_PROCESS = "While orders work, an engine without a screen goes on watching; otherwise it stops too."
 
 
-async def run_desk(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> int:
+async def run_desk(
+    configuration: Configuration, locations: Locations, options: argparse.Namespace, environment: Mapping[str, str]
+) -> int:
     """Show the desk until the person leaves."""
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         print_words("The desk needs a terminal; commands such as `workstation chain NIFTY` do not.")
         return ExitCode.USAGE
     log_to_file(configuration.log, locations, "desk")
+    if options.connect is not None:
+        return await _attached(await connected(configuration, options, environment, resume=True), configuration)
     socket = running_engine(configuration, locations, options)
+    if socket is None and options.command == "attach":
+        raise SetupError("No engine runs here. `workstation` starts one with the desk, `workstation serve` without.")
     if socket is None:
         print_words("Starting: database, practice exchange, engine …")
         try:
@@ -46,7 +53,12 @@ async def run_desk(configuration: Configuration, locations: Locations, options: 
             socket = running_engine(configuration, locations, options)
             if socket is None:
                 raise
-    client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s)
+    client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s, resume=True)
+    return await _attached(client, configuration)
+
+
+async def _attached(client: RemoteClient, configuration: Configuration) -> int:
+    """The desk on an engine of another process."""
     try:
         await _Screen(client, configuration, ENGINE_GOES_ON).run()
     finally:

@@ -13,7 +13,7 @@ from workstation.settings import LogSettings
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 SECRETS = re.compile(
-    r"(?i)(authorization:\s*token\s+\S+|(?:access_token|request_token|api_secret|enctoken|password)[\"']?\s*[=:]\s*[\"']?[^\s&\"',}]+)"
+    r"(?i)(authorization:\s*(?:token|bearer)\s+\S+|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_=-]*)*|(?:access_token|request_token|api_secret|enctoken|password)[\"']?\s*[=:]\s*[\"']?[^\s&\"',}]+)"
 )
 NOISY = ("httpx", "httpcore", "websockets", "asyncio", "alembic")
 

@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"workstation {_version()}")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the platform's own place)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
+    _add_afar(parser)
     _add_venue(parser)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
@@ -46,6 +47,25 @@ def _parser() -> argparse.ArgumentParser:
     headless.add_argument(
         "--until-idle", action="store_true", help="end when no order works and nobody has been attached for a while"
     )
+
+    serve = commands.add_parser(
+        "serve",
+        help="the engine without a screen, for terminals and programs over the network",
+        epilog=EXIT_CODES_HELP,
+    )
+    _add_venue(serve, inherit=True)
+    serve.add_argument("--host", help="where it listens (default: this machine alone); wider needs TLS")
+    serve.add_argument("--port", type=int, metavar="N", help="0 takes a free one")
+    serve.add_argument("--tls-certificate", metavar="FILE", help="PEM file with the certificate")
+    serve.add_argument("--tls-key", metavar="FILE", help="PEM file with its key, mode 600")
+
+    attach = commands.add_parser(
+        "attach", help="the desk on an engine that runs already, here or at a URL", epilog=EXIT_CODES_HELP
+    )
+    attach.add_argument(
+        "url", nargs="?", help="ws://127.0.0.1:PORT or wss://HOST:PORT (default: the one that runs here)"
+    )
+    _add_afar(attach, inherit=True)
 
     practice = commands.add_parser(PRACTICE, help="the practice exchange alone, for any Kite program")
     practice.add_argument("arguments", nargs=argparse.REMAINDER, help="see: workstation practice --help")
@@ -80,11 +100,52 @@ def _parser() -> argparse.ArgumentParser:
     downgrade.add_argument("target", help="a revision, -1 or base")
     status = steps.add_parser("status", help="what the schema is and what this version needs")
     _add_json(status)
+    _add_token(commands)
     return parser
+
+
+def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    token = commands.add_parser(
+        "token", help="who may attach from outside: create, list, revoke", epilog=EXIT_CODES_HELP
+    )
+    steps = token.add_subparsers(dest="step", required=True)
+    create = steps.add_parser("create", help="make a token; it is printed once and kept nowhere")
+    create.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        metavar="S",
+        help="read, trade, kill or admin; repeat it, or use commas",
+    )
+    create.add_argument("--expires", required=True, metavar="TIME", help="8h, 30d or 12w from now; a year at most")
+    create.add_argument("--name", help="whose it is, for lists and logs (default: its scopes)")
+    create.add_argument(
+        "--account",
+        action="append",
+        metavar="A",
+        help="an account it may see and touch; repeat it (default: every one)",
+    )
+    _add_json(create)
+    _add_json(steps.add_parser("list", help="tokens of this venue, without the tokens themselves"))
+    revoke = steps.add_parser("revoke", help="let a token open nothing any more, at once")
+    revoke.add_argument("id", help="as token list shows it")
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def _add_afar(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:
+    default = argparse.SUPPRESS if inherit else None
+    afar = parser.add_argument_group("an engine elsewhere")
+    if not inherit:
+        afar.add_argument("--connect", metavar="URL", help="use the engine at ws://127.0.0.1:PORT or wss://HOST:PORT")
+    afar.add_argument(
+        "--token-file", type=Path, metavar="FILE", default=default, help="its token (default: WORKSTATION_TOKEN)"
+    )
+    afar.add_argument(
+        "--trust", type=Path, metavar="FILE", default=default, help="certificate to trust (default: the system's)"
+    )
 
 
 def _add_venue(parser: argparse.ArgumentParser, *, inherit: bool = False) -> None:

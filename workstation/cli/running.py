@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from engine.client import EngineClient
-from engine.core.errors import SetupError
+from engine.core.errors import InvalidInput, SetupError
 from engine.server.local_door import is_alive
 from engine.server.remote_client import RemoteClient
+from workstation.afar import find_token, reach
 from workstation.cli.logs import log_to_file
 from workstation.cli.output import print_words
 from workstation.configuration import load_configuration
@@ -24,6 +25,8 @@ from workstation.settings import Configuration
 
 MARKET_OPTIONS = ("seed", "start", "speed", "instruments", "snapshot")
 HEADLESS_START_S = 90.0
+HERE_ONLY = frozenset({"headless", "serve", "db", "token"})
+"""Commands about this machine's own engine, files and secrets."""
 
 
 async def run(options: argparse.Namespace, environment: Mapping[str, str]) -> int:
@@ -32,26 +35,55 @@ async def run(options: argparse.Namespace, environment: Mapping[str, str]) -> in
     path, required = configuration_file(options.config, environment)
     configuration = load_configuration(path, required=required, environment=environment)
     configuration = _with_market(configuration, options)
+    _settle_place(options)
     match options.command:
-        case None:
+        case None | "attach":
             from workstation.cli.desk import run_desk
 
-            return await run_desk(configuration, locations, options)
+            return await run_desk(configuration, locations, options, environment)
         case "headless":
             from workstation.cli.headless import run_headless
 
             return await run_headless(configuration, locations, until_idle=options.until_idle)
+        case "serve":
+            from workstation.cli.serve import run_serve
+
+            return await run_serve(configuration, locations, options)
         case "db":
             from workstation.cli.database import run_database
 
             return await run_database(configuration, locations, options)
+        case "token":
+            from workstation.cli.tokens import run_token
+
+            return run_token(configuration, locations, options)
         case _:
-            return await _with_engine(configuration, locations, options)
+            return await _with_engine(configuration, locations, options, environment)
 
 
-async def _with_engine(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> int:
+def _settle_place(options: argparse.Namespace) -> None:
+    """Let ``attach URL`` mean ``--connect URL``, and refuse a URL where only this machine makes sense.
+
+    Raises:
+        InvalidInput: two URLs, or one for a command that is about this machine.
+    """
+    if options.command == "attach" and options.url is not None:
+        if options.connect is not None and options.connect != options.url:
+            raise InvalidInput("attach was given two URLs; name one.")
+        options.connect = options.url
+    if options.connect is None:
+        return
+    if options.command in HERE_ONLY:
+        raise InvalidInput(f"`{options.command}` is about this machine; --connect does not go with it.")
+    if any(getattr(options, name, None) is not None for name in MARKET_OPTIONS):
+        raise InvalidInput("The engine elsewhere has its own market; --connect does not go with market options.")
+
+
+async def _with_engine(
+    configuration: Configuration, locations: Locations, options: argparse.Namespace, environment: Mapping[str, str]
+) -> int:
     acting = options.command == "order" and not options.dry_run
-    async with engine_for(configuration, locations, options, acting=acting) as engine:
+    async with engine_for(configuration, locations, options, environment, acting=acting) as engine:
         match options.command:
             case "order":
                 from workstation.cli.order import order
@@ -95,9 +127,25 @@ async def _with_engine(configuration: Configuration, locations: Locations, optio
 
 @contextlib.asynccontextmanager
 async def engine_for(
-    configuration: Configuration, locations: Locations, options: argparse.Namespace, *, acting: bool
+    configuration: Configuration,
+    locations: Locations,
+    options: argparse.Namespace,
+    environment: Mapping[str, str],
+    *,
+    acting: bool,
 ) -> AsyncIterator[EngineClient]:
-    """The engine a command uses: the one that runs here, a headless one for acting, one of the moment for looking."""
+    """The engine a command uses.
+
+    The one at ``--connect``; else the one that runs here, a headless one for acting, one of the moment for looking.
+    """
+    if options.connect is not None:
+        remote = await connected(configuration, options, environment, resume=False)
+        print_words(f"through the engine at {options.connect}")
+        try:
+            yield remote
+        finally:
+            await remote.close()
+        return
     socket = running_engine(configuration, locations, options)
     if socket is None and acting:
         socket = await start_headless(configuration, locations, options)
@@ -116,6 +164,19 @@ async def engine_for(
     async with open_host(configuration, locations, read_only=True, with_door=False) as host:
         print_words("no engine is running; opened one to look, for the moment")
         yield host.client
+
+
+async def connected(
+    configuration: Configuration, options: argparse.Namespace, environment: Mapping[str, str], *, resume: bool
+) -> RemoteClient:
+    """A client of the engine at ``--connect``."""
+    return await reach(
+        options.connect,
+        token=find_token(options.token_file, environment),
+        authority=options.trust,
+        timeout_s=configuration.door.call_timeout_s,
+        resume=resume,
+    )
 
 
 def running_engine(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> Path | None:

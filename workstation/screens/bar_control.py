@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from engine.core.commands import Command, Interpretation, Receipt, ScreenWish
+from engine.core.commands import Command, Interpretation, Quit, Receipt, ScreenWish
 from engine.core.errors import WorkstationError
 from workstation.presenters.ghost import Ghost, completed, needs_review
 from workstation.screens.context import DeskContext
 from workstation.widgets.command_bar import CommandBar
 
 MILLISECONDS = 1000.0
+LEAVE = "quit"
+"""The sentence that must be understood without an engine."""
 
 ReviewCommand = Callable[[Command, str, Callable[[Receipt], None]], None]
 
@@ -78,6 +80,11 @@ class BarControl:
         try:
             interpretation = await context.engine.interpret(text)
         except WorkstationError as error:
+            if self._enter_for == text and text.strip() == LEAVE:
+                # Without an engine no sentence is understood; whoever wants to leave is not kept.
+                self._done(text)
+                self._wish(Quit())
+                return
             self.ghost = Ghost(trouble=str(error))
             return
         if self._bar.value != text:

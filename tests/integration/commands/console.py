@@ -24,6 +24,7 @@ from tests.kit.desk_host import Desk, new_desk
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND_S = 60.0
 READY_S = 40.0
+ENGINE_COMMANDS = {b"headless", b"serve"}
 SECTIONS = ("venue", "database", "orders", "portfolio", "engine", "door")
 
 
@@ -83,12 +84,13 @@ class Console:
         place = ["--data", str(self.data), "--config", str(self.configuration)]
         return [sys.executable, "-m", "workstation.cli.main", *place, *arguments]
 
-    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        """Start a command and leave it running."""
+    def start(self, *arguments: str, token: str = "", **options: Any) -> subprocess.Popen[str]:
+        """Start a command and leave it running; with a token in its environment if one is given."""
+        surroundings = environment(self.data.parent)
         return subprocess.Popen(
             self.words(*arguments),
             cwd=REPOSITORY,
-            env=environment(self.data.parent),
+            env={**surroundings, "WORKSTATION_TOKEN": token} if token else surroundings,
             stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=subprocess.PIPE,
             stderr=options.pop("stderr", subprocess.PIPE),
@@ -101,14 +103,24 @@ class Console:
         out, words = process.communicate(timeout=COMMAND_S)
         return Said(code=process.returncode, out=out, words=words or "")
 
-    def run(self, *arguments: str) -> Said:
+    def run(self, *arguments: str, token: str = "") -> Said:
         """Run a command to its end."""
-        return self.finish(self.start(*arguments))
+        return self.finish(self.start(*arguments, token=token))
 
-    def headless(self, *arguments: str) -> Headless:
+    def token(self, scope: str, *arguments: str) -> str:
+        """Make a token."""
+        said = self.run("token", "create", "--scope", scope, "--expires", "1h", *arguments)
+        assert said.code == 0, said.words
+        return said.out.strip()
+
+    def serving(self, *arguments: str) -> Headless:
+        """Start a headless engine with a web door on a free port and wait until it is ready."""
+        return self.headless("--port", "0", *arguments, command="serve")
+
+    def headless(self, *arguments: str, command: str = "headless") -> Headless:
         """Start a headless engine and wait until it is ready."""
         with (self.data.parent / "headless.words").open("ab") as errors:
-            process = self.start("headless", *arguments, stderr=errors, start_new_session=True)
+            process = self.start(command, *arguments, stderr=errors, start_new_session=True)
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], READY_S)
         line = process.stdout.readline() if readable else ""
@@ -134,7 +146,7 @@ class Console:
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"headless" in words and os.fsencode(self.data) in words:
+                if ENGINE_COMMANDS & set(words) and os.fsencode(self.data) in words:
                     found.append(int(entry.name))
         return found
 

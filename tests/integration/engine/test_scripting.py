@@ -108,18 +108,25 @@ def run_example(name: str, home: Path, *arguments: str) -> subprocess.CompletedP
     )
 
 
-def test_the_example_prints_a_chain_and_trades() -> None:
-    """From an empty home, with its own database: a chain around the money, an order COMPLETE, the position; twice."""
+def test_the_examples_from_an_empty_home() -> None:
+    """With their own database: a chain around the money; an order watched to COMPLETE, once for one key; an alert."""
     with short_data_folder() as home:
-        said = run_example("print_chain_and_order.py", home, "--data", str(home / "d"))
+        place = ("--data", str(home / "d"))
+        chain = run_example("print_chain.py", home, *place)
+        assert chain.returncode == 0, chain.stderr
+        assert "max pain" in chain.stdout
+        said = run_example("place_and_watch.py", home, *place)
         assert said.returncode == 0, said.stderr
-        assert "max pain" in said.stdout
         assert "o1 COMPLETE: 65 units" in said.stdout
         assert "CE +65 at" in said.stdout
         assert said.stderr == ""
-        again = run_example("print_chain_and_order.py", home, "--data", str(home / "d"))
+        again = run_example("place_and_watch.py", home, *place)
         assert again.returncode == 0, again.stderr
         assert "o1 COMPLETE: 65 units" in again.stdout, "the same key must not make a second order"
+        assert "used before" in again.stdout
+        alert = run_example("straddle_alert.py", home, "--above", "1", *place)
+        assert alert.returncode == 0, alert.stderr
+        assert "straddle" in alert.stdout
 
 
 def test_the_report_on_made_files(tmp_path: Path) -> None:

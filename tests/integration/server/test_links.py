@@ -19,7 +19,7 @@ from engine.core.vocabulary import QuoteState
 from engine.server import protocol
 from engine.server.local_door import LocalDoor, is_alive
 from engine.server.remote_client import RemoteClient
-from tests.kit.local_door import LIMITS, RawClient, opened_door, until
+from tests.kit.local_door import LIMITS, RawClient, connection, drop, opened_door, served, until
 from tests.kit.plain_engine import PlainEngine
 
 FROZEN_LISTENER = """
@@ -35,12 +35,12 @@ time.sleep(600)
 ENGINE_WITH_A_DOOR = """
 import asyncio, sys
 from pathlib import Path
-from tests.kit.local_door import LIMITS
+from tests.kit.local_door import LIMITS, served
 from tests.kit.plain_engine import PlainEngine
 from engine.server.local_door import LocalDoor
 
 async def main():
-    await LocalDoor(PlainEngine(), Path(sys.argv[1]), limits=LIMITS, connections_max=4).open()
+    await LocalDoor(served(PlainEngine()), Path(sys.argv[1]), limits=LIMITS, connections_max=4).open()
     print("ready", flush=True)
     await asyncio.Event().wait()
 
@@ -70,7 +70,7 @@ async def test_a_command_outlives_its_client(engine: PlainEngine, door: LocalDoo
     client = await RemoteClient.attach(door.path)
     submitting = asyncio.create_task(client.submit(command(engine)))
     await asyncio.wait_for(engine.submit_reached.wait(), 5)
-    client._connection.transport.abort()
+    drop(client)
     with pytest.raises(EngineGone):
         await submitting
     await client.close()
@@ -157,7 +157,7 @@ async def test_a_client_attaches_again_and_sees_the_present(engine: PlainEngine,
 async def test_closing_lets_calls_finish_and_answers_them(engine: PlainEngine, folder: Path) -> None:
     """A command under way when the engine ends still gets its answer; one that comes later is refused."""
     engine.submit_gate.clear()
-    door = LocalDoor(engine, folder / "e.sock", limits=LIMITS, connections_max=4)
+    door = LocalDoor(served(engine), folder / "e.sock", limits=LIMITS, connections_max=4)
     await door.open()
     client = await RemoteClient.attach(door.path)
     submitting = asyncio.create_task(client.submit(command(engine)))
@@ -224,7 +224,7 @@ async def test_an_engine_that_stops_answering_pings_is_lost(
     """Its pictures are old then, and the client says so instead of showing them as live for ever."""
     async with opened_door(engine, folder / "e.sock") as door:
         client = await RemoteClient.attach(door.path, silence_s=0.2)
-        monkeypatch.setattr(client._connection.protocol, "receive_data", lambda data: None)
+        monkeypatch.setattr(connection(client).protocol, "receive_data", lambda data: None)
         reason = await asyncio.wait_for(client.gone(), 5)
         assert "ping" in reason
         assert client.desk().revision >= 1
@@ -249,7 +249,7 @@ async def test_a_killed_engine_leaves_nothing_in_the_way(engine: PlainEngine, fo
     path = folder / "engine.sock"
     process = await asyncio.to_thread(start_program, ENGINE_WITH_A_DOOR, path)
     with pytest.raises(SetupError, match="Another engine"):
-        await LocalDoor(engine, path, limits=LIMITS, connections_max=4).open()
+        await LocalDoor(served(engine), path, limits=LIMITS, connections_max=4).open()
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert path.exists()
@@ -260,7 +260,7 @@ async def test_a_killed_engine_leaves_nothing_in_the_way(engine: PlainEngine, fo
 
 async def test_a_living_socket_is_refused_in_words(engine: PlainEngine, door: LocalDoor) -> None:
     """The second engine is told, and the first one keeps its socket and its clients."""
-    other = LocalDoor(PlainEngine(), door.path, limits=LIMITS, connections_max=4)
+    other = LocalDoor(served(PlainEngine()), door.path, limits=LIMITS, connections_max=4)
     with pytest.raises(SetupError, match="Another engine listens"):
         await other.open()
     await other.close()
@@ -274,7 +274,7 @@ async def test_of_engines_that_start_at_once_exactly_one_gets_the_socket(folder:
     path = folder / "engine.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
-    doors = [LocalDoor(PlainEngine(), path, limits=LIMITS, connections_max=4) for _ in range(8)]
+    doors = [LocalDoor(served(PlainEngine()), path, limits=LIMITS, connections_max=4) for _ in range(8)]
     outcomes = await asyncio.gather(*(door.open() for door in doors), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes].count(SetupError) == 7
     client = await RemoteClient.attach(path)
@@ -297,7 +297,7 @@ async def test_what_is_no_socket_is_never_removed(engine: PlainEngine, folder: P
     path = folder / "engine.sock"
     path.write_text("precious", encoding="utf-8")
     with pytest.raises(SetupError, match="not a socket"):
-        await LocalDoor(engine, path, limits=LIMITS, connections_max=4).open()
+        await LocalDoor(served(engine), path, limits=LIMITS, connections_max=4).open()
     assert path.read_text(encoding="utf-8") == "precious"
 
 
@@ -308,16 +308,16 @@ async def test_another_program_at_the_socket_is_left_alone(engine: PlainEngine, 
         stranger.bind(str(path))
         stranger.listen()
         with pytest.raises(SetupError, match="Another program"):
-            await LocalDoor(engine, path, limits=LIMITS, connections_max=4).open()
+            await LocalDoor(served(engine), path, limits=LIMITS, connections_max=4).open()
         assert path.exists()
 
 
 async def test_a_path_that_cannot_be_is_refused_in_words(engine: PlainEngine, folder: Path) -> None:
     """Too long, or in a folder that is not there."""
     with pytest.raises(SetupError, match="too long"):
-        await LocalDoor(engine, folder / ("x" * 120), limits=LIMITS, connections_max=4).open()
+        await LocalDoor(served(engine), folder / ("x" * 120), limits=LIMITS, connections_max=4).open()
     with pytest.raises(SetupError, match="Cannot listen"):
-        await LocalDoor(engine, folder / "nowhere" / "e.sock", limits=LIMITS, connections_max=4).open()
+        await LocalDoor(served(engine), folder / "nowhere" / "e.sock", limits=LIMITS, connections_max=4).open()
 
 
 async def test_a_client_that_leaves_politely_is_forgotten(door: LocalDoor) -> None:

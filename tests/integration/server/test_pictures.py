@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from engine.core.commands import PlaceOrder
 from engine.core.errors import Refused
 from engine.server import protocol
+from engine.server.limits import SessionLimits
 from engine.server.local_door import LocalDoor
 from engine.server.remote_client import RemoteClient
-from engine.server.session import SessionLimits
-from engine.server.topics import chain_topic, quote_topic
-from tests.kit.local_door import RawClient, opened_door, until
-from tests.kit.plain_engine import STRIKES, PlainEngine
+from tests.kit.local_door import RawClient, chain_name, drop, opened_door, until
+from tests.kit.plain_engine import LOT_SIZE, STRIKES, PlainEngine
 
 
 async def read_to_the_end(client: RawClient) -> ConnectionClosed:
@@ -38,24 +38,26 @@ async def test_follow_answers_with_the_first_picture(engine: PlainEngine, raw: R
     """A follower has something to draw at once."""
     answer = await raw.call("follow", topic="desk")
     assert answer["result"]["topic"] == "desk"
-    assert answer["result"]["value"]["revision"] == engine.desk().revision
+    assert answer["result"]["base"] == 0
+    assert answer["result"]["parts"]["status"]["account"] == engine.desk().status.account
 
 
-async def test_a_value_comes_once_per_change(engine: PlainEngine, raw: RawClient) -> None:
-    """Nothing is sent while nothing changes, then the newest value with a greater sequence."""
+async def test_a_change_comes_once_and_continues_what_was_sent(engine: PlainEngine, raw: RawClient) -> None:
+    """Nothing is sent while nothing changes, then only what did, upon the sequence that the client has."""
     first = (await raw.call("follow", topic="desk"))["result"]["sequence"]
     for _ in range(20):
         await raw.call("funds")
     assert not raw.topics
-    engine.touch_desk()
+    engine.add_event("something")
     update = await raw.next_topic()
+    assert update["base"] == first
     assert update["sequence"] > first
-    assert update["value"]["revision"] == engine.desk().revision
+    assert set(update["parts"]) == {"events", "status"}
 
 
 async def test_following_twice_is_following_once(engine: PlainEngine, raw: RawClient) -> None:
     """Even when both are asked in one breath the engine watches once, and one unfollow ends it."""
-    topic = chain_topic(engine.keys[0])
+    topic = chain_name(engine.keys[0])
     await raw.connection.send(raw.request("follow", topic=topic))
     await raw.connection.send(raw.request("follow", topic=topic))
     await raw.answer()
@@ -67,7 +69,7 @@ async def test_following_twice_is_following_once(engine: PlainEngine, raw: RawCl
 
 async def test_follow_and_unfollow_in_one_breath_leave_nothing(engine: PlainEngine, raw: RawClient) -> None:
     """They take effect in the order they were sent."""
-    topic = chain_topic(engine.keys[0])
+    topic = chain_name(engine.keys[0])
     for _ in range(5):
         await raw.connection.send(raw.request("follow", topic=topic))
         await raw.connection.send(raw.request("unfollow", topic=topic))
@@ -82,7 +84,7 @@ async def test_a_lost_client_gives_up_all_it_watched(engine: PlainEngine, door: 
     await client.watch_chain(engine.keys[0])
     await client.watch([engine.instruments[0].token, engine.instruments[1].token])
     assert engine.live_watches == 3
-    client._connection.transport.abort()
+    drop(client)
     await until(lambda: engine.live_watches == 0, "no watch left")
     await client.close()
 
@@ -92,7 +94,7 @@ async def test_a_client_lost_while_following_gives_up_too(engine: PlainEngine, d
     for _ in range(20):
         client = await RawClient.attach(door.path)
         for key in engine.keys:
-            await client.connection.send(client.request("follow", topic=chain_topic(key)))
+            await client.connection.send(client.request("follow", topic=chain_name(key)))
         client.connection.transport.abort()
         await client.connection.wait_closed()
     await until(lambda: door.clients == 0, "nobody attached")
@@ -119,26 +121,18 @@ async def test_two_followers_share_a_chain_and_learn_of_all_rows(engine: PlainEn
     await first.watch_chain(key)
     await second.watch_chain(key)
     assert engine.chain_watches[key] == 2
-    begin = engine.chain(key)
-    assert begin is not None
-    newest = begin.sequence
+    begun = {client: view.sequence for client in (first, second) if (view := client.chain(key)) is not None}
     for row in (1, 3, 4):
         engine.set_price(key, row, 90.0 + row)
-        newest = engine.chain(key).sequence  # type: ignore[union-attr]
 
-        def arrived(wanted: int = newest) -> bool:
-            view = first.chain(key)
-            return view is not None and view.sequence == wanted
+        def arrived(client: RemoteClient = first, row: int = row) -> bool:
+            view = client.chain(key)
+            return view is not None and view.calls.bid[row] == 90.0 + row
 
         await until(arrived, "the picture")
-    for client in (first, second):
-
-        def complete(client: RemoteClient = client) -> bool:
-            view = client.chain(key)
-            return view is not None and view.sequence == newest
-
-        await until(complete, "the newest picture")
-        view = client.chain(key, begin.sequence)
+    for client, begin in begun.items():
+        await until(lambda client=client: arrived(client), "the newest picture")  # type: ignore[misc]
+        view = client.chain(key, begin)
         assert view is not None
         assert view.changed.tolist() == [1, 3, 4]
         await client.close()
@@ -184,7 +178,7 @@ async def test_a_picture_that_is_refused_is_not_sent(engine: PlainEngine, remote
     engine.failures["chain"] = Refused("not now")
     engine.set_price(engine.keys[0], 0, 42.0)
     before = remote.desk()
-    engine.touch_desk()
+    engine.add_event("meanwhile")
     await until(lambda: remote.desk() is not before, "the desk goes on")
     del engine.failures["chain"]
 
@@ -253,12 +247,12 @@ async def test_a_quick_change_of_mind_ends_watching(engine: PlainEngine, remote:
 
 async def test_a_frozen_client_is_closed_and_nobody_else_notices(engine: PlainEngine, folder: Path) -> None:
     """It is told why; meanwhile another client keeps its pace."""
-    limits = SessionLimits(pace_hz=500.0, send_timeout_s=0.3)
+    limits = SessionLimits(pace_hz=500.0, send_timeout_s=0.3, calls_per_s=5000.0)
     async with opened_door(engine, folder / "e.sock", limits=limits) as door:
         frozen = await RawClient.attach(door.path)
         await frozen.call("follow", topic="desk")
         for key in engine.keys:
-            await frozen.call("follow", topic=chain_topic(key))
+            await frozen.call("follow", topic=chain_name(key))
         lively = await RemoteClient.attach(door.path)
         await lively.watch_chain(engine.keys[0])
         slowest, number = 0.0, 0
@@ -289,7 +283,7 @@ async def test_a_client_that_never_reads_cannot_pile_up_answers(engine: PlainEng
         sending = asyncio.create_task(send_for_ever(client, message))
         piles = set()
         while not sending.done():
-            piles.add(len(door._calls))
+            piles.add(door._served.calls_under_way)
             await asyncio.sleep(0)
         assert max(piles) <= 4
         assert isinstance(sending.exception(), ConnectionClosed)
@@ -297,13 +291,159 @@ async def test_a_client_that_never_reads_cannot_pile_up_answers(engine: PlainEng
 
 
 async def test_quotes_are_followed_by_token(engine: PlainEngine, raw: RawClient) -> None:
-    """A program by hand gets exact decimals as texts."""
-    token = engine.instruments[0].token
-    answer = await raw.call("follow", topic=quote_topic(token))
-    assert answer["result"]["value"]["bids"][0]["price"] == "100.0"
+    """A program by hand gets exact decimals as texts, and afterwards only the instruments that changed."""
+    tokens = [engine.instruments[0].token, engine.instruments[1].token]
+    answer = await raw.call("follow", topic="quotes", tokens=tokens)
+    assert answer["result"]["parts"][str(tokens[0])]["bids"][0]["price"] == "100.0"
+    assert set(answer["result"]["parts"]) == {str(token) for token in tokens}
     engine.set_price(engine.keys[0], 0, 99.05)
     update = await raw.next_topic()
-    assert update["value"]["bids"][0]["price"] == "99.05"
+    assert update["base"] == answer["result"]["sequence"]
+    assert list(update["parts"]) == [str(tokens[0])]
+    assert update["parts"][str(tokens[0])]["bids"][0]["price"] == "99.05"
+
+
+async def test_more_quotes_join_those_that_are_followed(engine: PlainEngine, raw: RawClient) -> None:
+    """The second wish shows its own instruments at once, and both go on in one sequence without a gap."""
+    first, second = engine.instruments[0].token, engine.instruments[1].token
+    have = (await raw.call("follow", topic="quotes", tokens=[first]))["result"]["sequence"]
+    answer = await raw.call("follow", topic="quotes", tokens=[second])
+    assert list(answer["result"]["parts"]) == [str(second)]
+    assert answer["result"]["sequence"] == protocol.BESIDE
+    again = await raw.next_topic()
+    assert (again["sequence"], list(again["parts"])) == (protocol.BESIDE, [str(second)])
+    for row, price in ((0, 98.0), (0, 97.0)):
+        engine.set_price(engine.keys[0], row, price)
+        update = await raw.next_topic()
+        assert update["base"] == have
+        have = update["sequence"]
+    await raw.call("unfollow", topic="quotes", tokens=[first])
+    assert engine.live_watches == 1
+    await raw.call("unfollow", topic="quotes")
+    assert engine.live_watches == 0
+
+
+async def test_what_changes_while_quotes_join_is_not_lost(engine: PlainEngine, folder: Path) -> None:
+    """A price that moves between the answer's making and its arrival reaches the client, however the others moved."""
+    limits = SessionLimits(pace_hz=1000.0)
+    async with opened_door(engine, folder / "e.sock", limits=limits) as door:
+        for turn in range(40):
+            client = await RemoteClient.attach(door.path)
+            first, second = engine.token(engine.keys[0], 0), engine.token(engine.keys[0], 1)
+            await client.watch([first])
+            joining = asyncio.create_task(client.watch([second]))
+            for step in range(8):
+                engine.set_price(engine.keys[0], 0, 50.0 + turn + step / 10)
+                engine.set_price(engine.keys[0], 1, 60.0 + turn + step / 10)
+                await asyncio.sleep(0)
+            await joining
+            wanted = str(60.0 + turn + 7 / 10)
+
+            def arrived(client: RemoteClient = client, token: int = second, wanted: str = wanted) -> bool:
+                quote = client.quote(token)
+                return quote is not None and str(quote.bid) == wanted
+
+            await until(arrived, f"the price of turn {turn}")
+            await client.close()
+
+
+async def test_of_ten_thousand_quotes_none_is_followed(engine: PlainEngine, folder: Path) -> None:
+    """More than one client may have is refused whole, in one call or in many."""
+    limits = SessionLimits(tokens_max=2)
+    async with opened_door(engine, folder / "e.sock", limits=limits) as door:
+        client = await RawClient.attach(door.path)
+        answer = await client.call("follow", topic="quotes", tokens=list(range(10_000)))
+        assert "3000 at most" in answer["error"]["message"]
+        answer = await client.call("follow", topic="quotes", tokens=[row.token for row in engine.instruments[:3]])
+        assert "2 instruments" in answer["error"]["message"]
+        assert answer["error"]["data"]["field"] == "tokens"
+        assert engine.live_watches == 0
+        await client.connection.close()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"topic": "quotes"}, "tokens"),
+        ({"topic": "desk", "tokens": [1]}, "tokens"),
+        ({"topic": "quotes", "tokens": [-1]}, "tokens[0]"),
+        ({"topic": "quotes", "tokens": ["1"]}, "tokens[0]"),
+        ({"topic": "chain/NIFTY"}, "topic"),
+        ({"topic": "chain//2026-11-26"}, "topic"),
+        ({"topic": "chain/NIFTY/2026-11-31"}, "topic"),
+        ({"topic": "desk/"}, "topic"),
+        ({"topic": "DESK"}, "topic"),
+        ({"topic": "positions/all"}, "topic"),
+        ({"topic": "x" * 4000}, "topic"),
+    ],
+)
+async def test_a_wrong_topic_is_refused_by_field(raw: RawClient, parameters: dict[str, object], field: str) -> None:
+    """The sentence names the field; the session goes on."""
+    answer = await raw.call("follow", **parameters)
+    assert answer["error"]["data"]["field"] == field
+    assert "result" in await raw.call("funds")
+
+
+async def test_orders_come_as_a_snapshot_and_then_every_change(engine: PlainEngine, raw: RawClient) -> None:
+    """Not one is left out or merged, in the order they happened, each upon the one before."""
+    await engine.submit(PlaceOrder(request=engine.request(engine.instruments[0].tradingsymbol)))
+    snapshot = (await raw.call("follow", topic="orders"))["result"]
+    assert [item["number"] for item in snapshot["items"]] == [1]
+    assert snapshot["base"] == 0
+    have = snapshot["sequence"]
+    seen: list[int] = []
+    for _ in range(5):
+        await engine.submit(PlaceOrder(request=engine.request(engine.instruments[0].tradingsymbol)))
+    while len(seen) < 5:
+        update = await raw.next_topic()
+        assert update["base"] == have
+        assert update["sequence"] == have + len(update["items"])
+        have = update["sequence"]
+        seen += [item["number"] for item in update["items"]]
+    assert seen == [2, 3, 4, 5, 6]
+
+
+async def test_events_come_at_once_and_not_at_the_pace_of_pictures(engine: PlainEngine, folder: Path) -> None:
+    """A client that wants a picture a minute hears of an event when it happens."""
+    limits = SessionLimits(pace_hz=1 / 60)
+    async with opened_door(engine, folder / "e.sock", limits=limits) as door, await RawClient.attach(door.path) as raw:
+        await raw.call("follow", topic="events")
+        engine.add_event("now")
+        update = await raw.next_topic()
+        assert [item["text"] for item in update["items"]] == ["now"]
+
+
+async def test_strategies_and_positions_are_topics_of_their_own(engine: PlainEngine, raw: RawClient) -> None:
+    """A script that only wants its money need not take the whole desk."""
+    strategies = (await raw.call("follow", topic="strategies"))["result"]
+    assert strategies["parts"]["1"]["strategy"]["name"] == "main"
+    assert (await raw.call("follow", topic="positions"))["result"]["parts"] == {}
+    await engine.submit(PlaceOrder(request=engine.request(engine.instruments[0].tradingsymbol)))
+    held = await raw.next_topic()
+    while held["topic"] != "positions":
+        held = await raw.next_topic()
+    (row,) = held["parts"].values()
+    assert row["signed_quantity"] == LOT_SIZE
+
+
+async def test_a_client_chooses_a_slower_pace(engine: PlainEngine, folder: Path) -> None:
+    """It is granted what it asks for, never more than the door gives."""
+    async with opened_door(engine, folder / "e.sock") as door, await RawClient.attach(door.path) as raw:
+        assert (await raw.call("hello", pace_hz=3))["result"]["pace_hz"] == 3
+        assert (await raw.call("hello", pace_hz=100))["result"]["pace_hz"] == 100
+        assert (await raw.call("hello"))["result"]["pace_hz"] == 200
+        answer = await raw.call("hello", pace_hz=0)
+        assert answer["error"]["data"]["field"] == "pace_hz"
+
+
+async def test_following_again_gives_a_snapshot(engine: PlainEngine, raw: RawClient) -> None:
+    """What a client does that has missed something."""
+    topic = chain_name(engine.keys[0])
+    await raw.call("follow", topic=topic)
+    engine.set_price(engine.keys[0], 2, 55.0)
+    again = (await raw.call("follow", topic=topic))["result"]
+    assert again["base"] == 0
+    assert set(again["parts"]) == {"header", "strikes", "ages", *map(str, range(len(STRIKES)))}
 
 
 async def test_a_slow_client_that_wakes_up_reads_why(
@@ -312,7 +452,7 @@ async def test_a_slow_client_that_wakes_up_reads_why(
     """The reason waits behind the pictures it did not take."""
     async with opened_door(engine, folder / "e.sock", limits=SessionLimits(pace_hz=500.0, send_timeout_s=0.1)) as door:
         slow = await RawClient.attach(door.path)
-        await slow.call("follow", topic=chain_topic(engine.keys[0]))
+        await slow.call("follow", topic=chain_name(engine.keys[0]))
         number = 0
         while "it took nothing" not in caplog.text:
             number += 1
@@ -328,7 +468,7 @@ async def test_closing_hangs_up_on_a_frozen_client(engine: PlainEngine, folder: 
     """An engine that ends does not wait for somebody who takes nothing."""
     async with opened_door(engine, folder / "e.sock", limits=SessionLimits(pace_hz=500.0)) as door:
         frozen = await RawClient.attach(door.path)
-        await frozen.call("follow", topic=chain_topic(engine.keys[0]))
+        await frozen.call("follow", topic=chain_name(engine.keys[0]))
         for number in range(500):
             engine.set_price(engine.keys[0], number % len(STRIKES), float(number))
             await asyncio.sleep(0.001)

@@ -9,12 +9,13 @@ import msgspec
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from engine.core.errors import BrokerRejected, InvalidInput, RateLimited, Refused, WorkstationError
+from engine.core.errors import BrokerRejected, InvalidInput, RateLimited, Refused, SetupError, WorkstationError
 from engine.server import protocol
+from engine.server.limits import SessionLimits
+from engine.server.link import Link
 from engine.server.local_door import LocalDoor
 from engine.server.remote_client import RemoteClient
-from engine.server.session import SessionLimits
-from tests.kit.local_door import RawClient, opened_door, until
+from tests.kit.local_door import RawClient, chain_name, opened_door, until
 from tests.kit.plain_engine import LOT_SIZE, PlainEngine
 
 
@@ -112,8 +113,8 @@ async def test_an_unknown_command_is_refused(engine: PlainEngine, raw: RawClient
 
 async def test_long_lists_are_refused(engine: PlainEngine, raw: RawClient) -> None:
     """A command names a bounded number of orders."""
-    answer = await raw.call("submit", command={"type": "cancel_orders", "numbers": list(range(1001))})
-    assert "1000 at most" in answer["error"]["message"]
+    answer = await raw.call("submit", command={"type": "cancel_orders", "numbers": list(range(3001))})
+    assert "3000 at most" in answer["error"]["message"]
     assert not engine.submitted
 
 
@@ -173,12 +174,13 @@ async def test_one_topic_too_many_is_refused(engine: PlainEngine, folder: Any) -
         opened_door(engine, folder / "e.sock", limits=SessionLimits(topics_max=2)) as door,
         await RawClient.attach(door.path) as client,
     ):
-        for row in range(2):
-            await client.call("follow", topic=f"quote/{engine.instruments[row].token}")
+        topics = [chain_name(key) for key in engine.keys]
+        for topic in topics:
+            await client.call("follow", topic=topic)
         answer = await client.call("follow", topic="desk")
         assert "2 topics" in answer["error"]["message"]
         assert engine.live_watches == 2
-        await client.call("unfollow", topic=f"quote/{engine.instruments[0].token}")
+        await client.call("unfollow", topic=topics[0])
         assert "result" in await client.call("follow", topic="desk")
 
 
@@ -260,17 +262,14 @@ async def test_another_revision_of_the_protocol_is_told_at_once(
     door: LocalDoor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program of another version does not guess; it says which side to renew."""
-    monkeypatch.setattr("engine.server.remote_client.protocol.PROTOCOL_REVISION", 1)
-    client = await RemoteClient.attach(door.path)
-    await client.close()
-    greeting = b'{"jsonrpc":"2.0","id":1,"result":{"revision":2,"seat":"local-9"}}'
+    greeting = b'{"jsonrpc":"2.0","id":1,"result":{"revision":99,"seat":"local-9"}}'
 
-    async def greet_strangely(self: RemoteClient, method: str, **parameters: Any) -> msgspec.Raw:
+    async def greet_strangely(self: Link, method: str, **parameters: Any) -> msgspec.Raw:
         del self, method, parameters
         return msgspec.json.decode(greeting, type=protocol.Answer).result
 
-    monkeypatch.setattr(RemoteClient, "_call", greet_strangely)
-    with pytest.raises(WorkstationError, match="revision 2"):
+    monkeypatch.setattr(Link, "call", greet_strangely)
+    with pytest.raises(SetupError, match="revision 99"):
         await RemoteClient.attach(door.path)
     await until(lambda: door.clients == 0, "nobody attached")
 

@@ -20,6 +20,8 @@ from storage.session import Session
 from tests.integration.storage.conftest import MakeServer
 
 LARGE_POOL = 100
+CANCELLED_TURNS = 60
+TAKE_AWAY = "WITH gone AS (DELETE FROM pair RETURNING 1) SELECT count(*) FROM gone"
 DEADLINE_S = 20
 
 
@@ -312,6 +314,31 @@ async def test_a_killed_server_is_unavailable_and_then_there_again(make_server: 
 
         assert await asyncio.gather(*(read() for _ in range(6))) == [1] * 6
         assert database.health().in_use == 0
+
+
+async def test_a_cancelled_transaction_leaves_no_half(make_server: MakeServer) -> None:
+    """Whichever step it is cancelled in, the connection goes back without an open transaction, whole or not at all."""
+    server = make_server()
+    await asyncio.to_thread(server.start)
+    async with Database(server.dsn(), max_size=1) as database:
+        async with database.acquire() as session:
+            await session.execute("CREATE TABLE pair (number integer)")
+
+        async def both() -> None:
+            async with database.transaction() as session:
+                await session.execute("INSERT INTO pair VALUES (1)")
+                await session.execute("INSERT INTO pair VALUES (2)")
+
+        outcomes = set()
+        for turns in range(CANCELLED_TURNS):
+            writing = asyncio.create_task(both())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            async with database.acquire() as session:
+                outcomes.add(await session.fetchval(TAKE_AWAY))
+        assert outcomes <= {0, 2}
 
 
 async def test_a_kill_amid_a_transaction_is_unavailable(make_server: MakeServer) -> None:

@@ -1,0 +1,274 @@
+"""Who may do what: scopes and account ownership, in one table each for methods, commands and topics.
+
+What is not in a table is refused to everybody but an administrator. A grant that names accounts is held against the
+account of the engine and of every order that a call names, on every call; the words of a refusal are the same whether
+an order belongs to somebody else or does not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from engine.client import EngineClient
+from engine.core.commands import (
+    AcknowledgeEvent,
+    ArchiveStrategy,
+    CancelOrders,
+    CreateStrategy,
+    ModifyOrder,
+    MoveQuantity,
+    PlaceOrder,
+    ResolveUnknown,
+    SetMode,
+)
+from engine.core.errors import Forbidden, UnknownOrder
+from engine.core.identifiers import AccountId, OrderNumber
+from engine.core.vocabulary import Mode
+
+LOCAL_NAME = "local"
+"""Who comes through the Unix socket, which only this user may open."""
+SUBMIT = "submit"
+PREVIEW = "preview"
+ORDER_HISTORY = "order_history"
+COMMAND = "command"
+NUMBER = "number"
+WORD_LENGTH_MAX = 64
+"""Characters of a caller's own word that are repeated to it."""
+
+
+class Scope(StrEnum):
+    """What a token is for. Trade and kill include read; admin includes all."""
+
+    READ = "read"
+    """Look at everything of the token's accounts; change nothing."""
+    TRADE = "trade"
+    """Send, change and cancel orders, arm and disarm, keep strategies."""
+    KILL = "kill"
+    """Cancel orders and disarm; nothing that adds risk."""
+    ADMIN = "admin"
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """Who somebody is and what they may do."""
+
+    name: str
+    """The token's name, ``local`` for the Unix socket."""
+    token_id: str = ""
+    """Empty for the local socket."""
+    scopes: frozenset[Scope]
+    accounts: tuple[AccountId, ...] | None = None
+    """``None``: every account of this engine."""
+    expires_at: datetime | None = None
+    """Aware UTC; ``None``: never."""
+
+    def allows(self, scope: Scope) -> bool:
+        """Whether what needs ``scope`` may be done."""
+        if scope is Scope.READ:
+            return bool(self.scopes)
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def owns(self, account: AccountId) -> bool:
+        """Whether what belongs to ``account`` may be seen and touched."""
+        return self.accounts is None or account in self.accounts
+
+
+def local_grant() -> Grant:
+    """What this user's own processes may do at the Unix socket: everything."""
+    return Grant(name=LOCAL_NAME, scopes=frozenset({Scope.ADMIN}))
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What something needs."""
+
+    scopes: tuple[Scope, ...]
+    """One of these is enough."""
+    account: bool
+    """It shows or touches what belongs to the engine's account."""
+
+
+MARKET = Rule((Scope.READ,), account=False)
+"""The exchange's figures and this door's own: the same for everybody."""
+LOOK = Rule((Scope.READ,), account=True)
+ACT = Rule((Scope.TRADE,), account=True)
+LEAVE = Rule((Scope.KILL, Scope.TRADE), account=True)
+"""What only ever takes risk away."""
+STRICTEST = Rule((Scope.ADMIN,), account=True)
+"""What nobody has thought about yet."""
+
+METHODS: Mapping[str, Rule] = {
+    "hello": MARKET,
+    "follow": MARKET,  # the topic has a rule of its own
+    "unfollow": MARKET,
+    "rpc.discover": MARKET,
+    "search": MARKET,
+    "underlyings": MARKET,
+    "expiries": MARKET,
+    "interpret": LOOK,
+    PREVIEW: LOOK,
+    "orders": LOOK,
+    ORDER_HISTORY: LOOK,
+    "trades": LOOK,
+    "positions": LOOK,
+    "strategies": LOOK,
+    "candles": LOOK,
+    "funds": LOOK,
+    "events": LOOK,
+    "doctor": LOOK,
+}
+"""Every method but ``submit``, which is judged by its command."""
+
+COMMANDS: Mapping[type, Rule] = {
+    PlaceOrder: ACT,
+    ModifyOrder: ACT,
+    CancelOrders: LEAVE,
+    CreateStrategy: ACT,
+    ArchiveStrategy: ACT,
+    MoveQuantity: ACT,
+    SetMode: ACT,  # to READ it is an exit
+    ResolveUnknown: ACT,
+    AcknowledgeEvent: ACT,
+}
+
+TOPICS: Mapping[str, Rule] = {
+    "quotes": MARKET,
+    "desk": LOOK,
+    "chain": LOOK,  # it shows own positions and working orders
+    "orders": LOOK,
+    "positions": LOOK,
+    "strategies": LOOK,
+    "events": LOOK,
+}
+"""By the first word of a topic."""
+
+
+def is_exit(method: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether a call only takes risk away: it must pass when its client has used up its rate."""
+    return method == SUBMIT and _leaves(arguments.get(COMMAND))
+
+
+def _leaves(command: object) -> bool:
+    """Whether a command cancels or disarms."""
+    return isinstance(command, CancelOrders) or (isinstance(command, SetMode) and command.mode is Mode.READ)
+
+
+def method_rule(method: str, arguments: Mapping[str, Any]) -> Rule:
+    """What a call needs; what is not known needs an administrator."""
+    if method != SUBMIT:
+        return METHODS.get(method, STRICTEST)
+    command = arguments.get(COMMAND)
+    if _leaves(command):
+        return LEAVE
+    return COMMANDS.get(type(command), STRICTEST)
+
+
+def topic_rule(topic: str) -> Rule:
+    """What following a topic needs; what is not known needs an administrator."""
+    return TOPICS.get(topic.partition("/")[0], STRICTEST)
+
+
+def _order_numbers(method: str, arguments: Mapping[str, Any]) -> frozenset[OrderNumber]:
+    """Orders that a call names."""
+    if method == ORDER_HISTORY:
+        return frozenset({OrderNumber(arguments[NUMBER])})
+    if method in {SUBMIT, PREVIEW}:
+        match arguments.get(COMMAND):
+            case ModifyOrder(number=number) | ResolveUnknown(number=number):
+                return frozenset({number})
+            case CancelOrders(numbers=numbers):
+                return frozenset(numbers)
+    return frozenset()
+
+
+class Access:
+    """Says for every call and topic whether a grant reaches so far. Keeps nothing: it is asked every time."""
+
+    def __init__(self, engine: EngineClient) -> None:
+        """``engine`` tells which account it serves and whose its orders are."""
+        self._engine = engine
+
+    async def check_call(self, grant: Grant, method: str, arguments: Mapping[str, Any]) -> None:
+        """Let a call pass or refuse it; ``arguments`` have been decoded.
+
+        Raises:
+            Forbidden: names what is missing and what would be needed.
+            WorkstationError: the engine cannot tell whose account it serves; nothing passes then.
+        """
+        command = arguments.get(COMMAND) if method == SUBMIT else None
+        kind = getattr(getattr(command, "__struct_config__", None), "tag", None)
+        what = f"{SUBMIT} {kind}" if isinstance(kind, str) else method[:WORD_LENGTH_MAX]
+        if method == SUBMIT and isinstance(command, SetMode):
+            what = f"{what} {command.mode}"
+        rule = method_rule(method, arguments)
+        _check_scope(grant, rule, what)
+        if grant.accounts is None:
+            return
+        if rule.account:
+            self._check_account(grant, what)
+        command = arguments.get(COMMAND)
+        if isinstance(command, PlaceOrder) and command.account is not None and not grant.owns(command.account):
+            named = command.account[:WORD_LENGTH_MAX]
+            raise Forbidden(f"{named} is not an account of this token ({_accounts(grant)}). Nothing was done.")
+        await self._check_orders(grant, method, _order_numbers(method, arguments))
+
+    def check_topic(self, grant: Grant, topic: str) -> None:
+        """Let a client follow a topic or refuse it; call it when the topic is asked for.
+
+        Raises:
+            Forbidden: names what is missing and what would be needed.
+            WorkstationError: the engine cannot tell whose account it serves; nothing passes then.
+        """
+        rule = topic_rule(topic)
+        what = f"the topic {topic[:WORD_LENGTH_MAX]}"
+        _check_scope(grant, rule, what)
+        if rule.account and grant.accounts is not None:
+            self._check_account(grant, what)
+
+    def _check_account(self, grant: Grant, what: str) -> None:
+        if not grant.owns(self._engine.desk().status.account):
+            raise Forbidden(
+                f"{what} concerns the account of this engine, which is not one of this token's ({_accounts(grant)}); "
+                "a token made with --account for it would do. Nothing was done."
+            )
+
+    async def _check_orders(self, grant: Grant, method: str, numbers: frozenset[OrderNumber]) -> None:
+        if not numbers:
+            return
+        owned = {record.number for record in await self._engine.orders() if grant.owns(record.account)}
+        missing = numbers - owned
+        if missing and method == ORDER_HISTORY:
+            # A closed order of an earlier day is not listed any more, and its history is still its owner's.
+            missing = frozenset([number for number in missing if not await self._owns_history(grant, number)])
+        if missing:
+            first = f"o{min(missing)}"
+            raise Forbidden(f"There is no {first} among the orders of this token's accounts. Nothing was done.")
+
+    async def _owns_history(self, grant: Grant, number: OrderNumber) -> bool:
+        try:
+            history = await self._engine.order_history(number)
+        except UnknownOrder:
+            return False
+        return bool(history) and all(grant.owns(event.account) for event in history)
+
+
+def _check_scope(grant: Grant, rule: Rule, what: str) -> None:
+    if not any(grant.allows(scope) for scope in rule.scopes):
+        raise Forbidden(
+            f"{what} needs the scope {_either(rule.scopes)}; this token has {_held(grant)}. Nothing was done."
+        )
+
+
+def _either(scopes: Iterable[Scope]) -> str:
+    return " or ".join(scopes)
+
+
+def _held(grant: Grant) -> str:
+    return ", ".join(sorted(grant.scopes)) or "none"
+
+
+def _accounts(grant: Grant) -> str:
+    return ", ".join(grant.accounts or ()) or "none"
