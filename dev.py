@@ -5,6 +5,7 @@ python3 dev.py run [ARGS…]      set up and start the workstation
 python3 dev.py test [ARGS…]     set up and run the tests
 python3 dev.py check            format, lint, types and import rules
 python3 dev.py bench [NAME…]    benchmarks, each against its peer
+python3 dev.py accuracy [N]     errors of price, volatility and Greeks against a reference; N: every Nth point
 python3 dev.py chaos [ARGS…]    kill things while orders are in flight, then count
 python3 dev.py wheel            build the wheel, install it in a clean environment, start it
 python3 dev.py migrations       migrate a fresh database up, down and up
@@ -74,6 +75,7 @@ def commands() -> dict[str, list[list[str]]]:
         "wheel": [[python, str(ROOT / ".ci" / "wheel_check.py")]],
         "migrations": [[python, str(ROOT / ".ci" / "migrations_check.py")]],
         "bench": [[python, "-m", "benchmarks"]],
+        "accuracy": [[python, "-m", "benchmarks.accuracy"]],
         "chaos": [[python, "-m", "tests.chaos"]],
         "shots": [[python, "-m", "docs.shots"]],
         "python": [[python]],

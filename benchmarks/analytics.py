@@ -1,88 +1,61 @@
-"""Timings of the numerical kernels, each beside a plain solution of the same problem in the same run.
+"""Implied volatility and Greeks, a whole chain, and both orders of Greeks, each beside its peers in the same run.
 
-Nothing here passes or fails. On a shared machine only the ratios mean something: every row is the median of interleaved
-rounds, and the reference loop (a fixed piece of pure Python) shows how fast the machine was meanwhile.
+Nothing here passes or fails. On a shared machine only ratios mean something: all ways are timed in turn, round after
+round, and a ratio is the median over the rounds of the ratios within a round. Everything runs on one thread.
 
-    python -m benchmarks.analytics
+    python -m benchmarks.analytics [SIZE…]
 """
 
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import ndtr
 
-from engine.analytics.arrays import BoolArray, FloatArray
+from benchmarks.option_peers import Absent, Peer, Problem, peers
+from engine.analytics.arrays import FloatArray
 from engine.analytics.black import price
 from engine.analytics.chain import SideQuotes, mark_chain
+from engine.analytics.chain_memory import ChainMemory
 from engine.analytics.greeks import greeks
-from engine.analytics.implied_volatility import implied_volatility
+from engine.analytics.option_marks import mark_option, mark_options
+from engine.analytics.second_order import all_greeks
+from engine.analytics.single_option import SingleMark
+from engine.analytics.workspace import Workspace
 
 FORWARD, YEARS, RATE = 24_216.5, 4.25 / 365, 0.065
-SIZES = (2, 200, 2_000, 20_000)
-ROUNDS = 9
-TARGET_SECONDS = 0.02
-NEWTON_STEPS = 8
-LOOP_LENGTH = 20_000
+SIZES: Final = (2, 200, 2_000, 20_000, 1_000_000)
+ROUNDS: Final = 25
+SLICE_SECONDS: Final = 0.004
+"""How long one way runs in one round, unless a single call takes longer."""
+
+LONG_RUN_SECONDS: Final = 0.25
+LONG_RUN_ROUNDS: Final = 5
+LOOP_LENGTH: Final = 20_000
+QUIET_MOVE, BUSY_MOVE = 0.001, 0.01
+"""Relative moves of volatilities between two marks of a live chain: a tick, and a lively second."""
 
 
-class Options(NamedTuple):
-    """A made-up chain: out-of-the-money options within four standard deviations."""
+class Timing(NamedTuple):
+    """Median seconds of a call, and its ratio to the first way."""
 
-    strike: FloatArray
-    is_call: BoolArray
-    volatility: FloatArray
-    premium: FloatArray
+    seconds: float
+    ratio: float
 
 
-def make_options(count: int) -> Options:
-    """Return ``count`` options with a smile and exact premiums."""
+def make_problem(count: int) -> Problem:
+    """Return ``count`` out-of-the-money options within four standard deviations, with a smile and exact premiums."""
     deviation = 0.12 * math.sqrt(YEARS)
     strike = FORWARD * np.exp(np.linspace(-4, 4, count) * deviation)
     is_call = strike >= FORWARD
     volatility = 0.11 + 0.8 * np.abs(np.log(strike / FORWARD))
-    return Options(strike, is_call, volatility, price(FORWARD, strike, YEARS, RATE, volatility, is_call=is_call))
-
-
-def plain_price(strike: FloatArray, volatility: FloatArray, sign: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The textbook formula and its vega, as one would write it first."""
-    deviation = volatility * math.sqrt(YEARS)
-    d1 = np.log(FORWARD / strike) / deviation + 0.5 * deviation
-    discount = math.exp(-RATE * YEARS)
-    value = discount * sign * (FORWARD * ndtr(sign * d1) - strike * ndtr(sign * (d1 - deviation)))
-    vega = discount * FORWARD * np.exp(-0.5 * d1 * d1) * math.sqrt(YEARS / (2 * math.pi))
-    return value, vega
-
-
-def newton(options: Options) -> FloatArray:
-    """The named peer: Newton's method on numpy and ndtr, from 30 %, a fixed number of steps."""
-    sign = np.where(options.is_call, 1.0, -1.0)
-    volatility = np.full(options.strike.shape, 0.3)
-    for _ in range(NEWTON_STEPS):
-        value, vega = plain_price(options.strike, volatility, sign)
-        volatility = np.clip(volatility - (value - options.premium) / np.maximum(vega, 1e-8), 0.01, 5.0)
-    return volatility
-
-
-def brent(options: Options) -> FloatArray:
-    """The other peer: one bracketed root search per option."""
-    root_of_time, discount = math.sqrt(YEARS), math.exp(-RATE * YEARS)
-
-    def error(volatility: float, strike: float, sign: float, premium: float) -> float:
-        deviation = volatility * root_of_time
-        d1 = math.log(FORWARD / strike) / deviation + 0.5 * deviation
-        upper = 0.5 * math.erfc(-sign * d1 / math.sqrt(2))
-        lower = 0.5 * math.erfc(-sign * (d1 - deviation) / math.sqrt(2))
-        return discount * sign * (FORWARD * upper - strike * lower) - premium
-
-    sign = np.where(options.is_call, 1.0, -1.0)
-    rows = zip(options.strike.tolist(), sign.tolist(), options.premium.tolist(), strict=True)
-    return np.array([brentq(error, 1e-3, 5.0, args=row, xtol=1e-12) for row in rows])
+    premium = price(FORWARD, strike, YEARS, RATE, volatility, is_call=is_call)
+    return Problem(FORWARD, YEARS, RATE, strike, is_call, volatility, premium)
 
 
 def reference_loop() -> float:
@@ -93,77 +66,141 @@ def reference_loop() -> float:
     return total
 
 
-def median_times(*actions: Callable[[], object]) -> list[float]:
-    """Return seconds per call of each action, interleaved so that a noisy moment hits all of them."""
-    repeats = []
+def timings(*actions: Callable[[], object]) -> list[Timing]:
+    """Time every action in turn, round after round."""
+    repeats, total = [], 0.0
     for action in actions:
         action()
         started = time.perf_counter()
         action()
-        repeats.append(max(1, int(TARGET_SECONDS / (time.perf_counter() - started + 1e-9))))
-    samples: list[list[float]] = [[] for _ in actions]
-    for _ in range(ROUNDS):
-        for action, repeat, sample in zip(actions, repeats, samples, strict=True):
+        once = time.perf_counter() - started
+        repeats.append(max(1, int(SLICE_SECONDS / (once + 1e-9))))
+        total += max(once, SLICE_SECONDS)
+    table = np.empty((ROUNDS if total < LONG_RUN_SECONDS else LONG_RUN_ROUNDS, len(actions)))
+    for row in table:
+        for place, (action, repeat) in enumerate(zip(actions, repeats, strict=True)):
             started = time.perf_counter()
             for _ in range(repeat):
                 action()
-            sample.append((time.perf_counter() - started) / repeat)
-    return [float(np.median(sample)) for sample in samples]
+            row[place] = (time.perf_counter() - started) / repeat
+    ratios = np.median(table / table[:, :1], axis=0)
+    return [Timing(float(t), float(r)) for t, r in zip(np.median(table, axis=0), ratios, strict=True)]
 
 
-def solved_share(options: Options, volatility: FloatArray) -> float:
-    """Part of the options whose volatility is right to one part in a million."""
-    return float(np.mean(np.abs(volatility / options.volatility - 1) < 1e-6))
+def our_ways(problem: Problem) -> list[tuple[str, Callable[[], FloatArray]]]:
+    """Cold, warm after a tick, warm after a lively second; and for few options, one by one."""
+    space = Workspace()
+    wave = np.sin(np.arange(problem.strike.size))
+    quiet, busy = (problem.volatility * (1 + move * wave) for move in (QUIET_MOVE, BUSY_MOVE))
+
+    def way(last: FloatArray | None) -> Callable[[], FloatArray]:
+        return lambda: mark_options(
+            problem.premium, FORWARD, problem.strike, YEARS, RATE,
+            is_call=problem.is_call, last=last, workspace=space,
+        ).volatility  # fmt: skip
+
+    ways = [
+        ("ours, cold", way(None)),
+        (f"ours, warm, {QUIET_MOVE:.1%} moved", way(quiet)),
+        (f"ours, warm, {BUSY_MOVE:.0%} moved", way(busy)),
+    ]
+    if problem.strike.size <= SIZES[0]:
+        rows = list(zip(problem.premium.tolist(), problem.strike.tolist(), problem.is_call.tolist(), strict=True))
+        ways.append(("ours, one by one", lambda: np.array([_one(*row) for row in rows])))
+    return ways
 
 
-def make_quotes(options: Options, *, is_call: bool) -> SideQuotes:
-    """Return two-sided quotes half a point around the fair price, at the options' strikes."""
-    fair = price(FORWARD, options.strike, YEARS, RATE, options.volatility, is_call=is_call)
+def _one(premium: float, strike: float, call: bool) -> float:
+    mark = mark_option(premium, FORWARD, strike, YEARS, RATE, is_call=call)
+    return mark.volatility if isinstance(mark, SingleMark) else math.nan
+
+
+def solving(size: int, known: Sequence[Peer | Absent]) -> None:
+    """Print the table of one size."""
+    problem = make_problem(size)
+    ways = [(peer.name, peer.prepare(problem)) for peer in known if isinstance(peer, Peer) and size <= peer.largest]
+    ways += our_ways(problem)
+    print(
+        f"\n{f'{size:,} options, volatility and five Greeks':<44}{'µs':>12}{'ns/option':>11}{'ratio':>8}{'error':>10}"
+    )
+    times = timings(*(action for _, action in ways))
+    for (name, action), timing in zip(ways, times, strict=True):
+        error = float(np.max(np.abs(action() / problem.volatility - 1)))
+        each = timing.seconds / size
+        print(f"{name:<44}{timing.seconds * 1e6:>12,.1f}{each * 1e9:>11,.0f}{timing.ratio:>8.3f}{error:>10.0e}")
+    if size <= SIZES[0]:
+        _against_scalar([name for name, _ in ways], times)
+
+
+def _against_scalar(ways: Sequence[str], times: Sequence[Timing]) -> None:
+    """For few options the fair comparison is with the peer's interface for one."""
+    scalar = next(
+        (t for name, t in zip(ways, times, strict=True) if name.startswith("pyvolr") and "one by" in name), None
+    )
+    if scalar is not None:
+        print(f"ours, one by one, against pyvolr one by one: {times[-1].ratio / scalar.ratio:.1f}")
+
+
+def make_quotes(problem: Problem, forward: float, *, is_call: bool) -> SideQuotes:
+    """Return two-sided quotes half a point around the fair price, at the problem's strikes."""
+    fair = price(forward, problem.strike, YEARS, RATE, problem.volatility, is_call=is_call)
     half = np.minimum(0.25, 0.2 * fair)
-    count = options.strike.size
+    count = problem.strike.size
     recent, counts = np.zeros(count, dtype=np.bool_), np.full(count, 1_000.0)
     return SideQuotes(fair - half, fair + half, fair, recent, counts, counts)
 
 
-def main() -> None:
-    """Print the table."""
-    (loop,) = median_times(reference_loop)
+def whole_chain() -> None:
+    """Print what one expiry takes, everything included."""
+    problem = make_problem(100)
+    frames = [
+        [make_quotes(problem, FORWARD + move, is_call=side) for side in (True, False)] for move in (0.0, 0.5, -0.5, 1.0)
+    ]
+    memory = ChainMemory()
+    turn = 0
+
+    def mark(kept: ChainMemory | None) -> None:
+        nonlocal turn
+        turn += 1
+        call, put = frames[turn % len(frames)]
+        mark_chain(problem.strike, call, put, years=YEARS, rate=RATE, spot=FORWARD, memory=kept)
+
+    cold, warm = timings(lambda: mark(None), lambda: mark(memory))
+    print("\nwhole chain of 200 options: prices, forward, volatilities, Greeks, statistics")
+    print(f"{'without memory':<44}{cold.seconds * 1e6:>12,.1f}")
+    print(f"{'with memory, forward moving':<44}{warm.seconds * 1e6:>12,.1f}{'':>11}{warm.ratio:>8.3f}")
+
+
+def greeks_alone(size: int) -> None:
+    """Print what Greeks of known volatilities take."""
+    problem = make_problem(size)
+    terms = (FORWARD, problem.strike, YEARS, RATE, problem.volatility)
+    first, second = timings(
+        lambda: greeks(*terms, is_call=problem.is_call), lambda: all_greeks(*terms, is_call=problem.is_call)
+    )
+    for name, timing in (("price and five Greeks", first), ("price and eleven Greeks of two orders", second)):
+        label = f"{size:,} options, {name}"
+        print(f"{label:<56}{timing.seconds * 1e6:>12,.1f}{timing.seconds / size * 1e9:>11,.0f}")
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Print the tables."""
+    for variable in ("RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    sizes = [int(argument) for argument in arguments] or SIZES
+    known = peers()
+    for peer in known:
+        if isinstance(peer, Absent):
+            print(f"{peer.name}: not installed")
+    loop = timings(reference_loop)[0].seconds
     print(f"reference loop ({LOOP_LENGTH:,} additions of pure Python): {loop * 1e6:,.0f} µs")
-    print()
-    print(
-        f"{'implied volatility + Greeks':<30}{'ours µs':>12}{'newton µs':>12}{'ratio':>8}{'brentq µs':>12}{'ratio':>8}"
-    )
-    for size in SIZES:
-        options = make_options(size)
-
-        def ours(options: Options = options) -> object:
-            found = implied_volatility(
-                options.premium, FORWARD, options.strike, YEARS, RATE, is_call=options.is_call
-            ).volatility
-            return greeks(FORWARD, options.strike, YEARS, RATE, found, is_call=options.is_call)
-
-        def peer(options: Options = options) -> object:
-            return greeks(FORWARD, options.strike, YEARS, RATE, newton(options), is_call=options.is_call)
-
-        def loop_peer(options: Options = options) -> object:
-            return greeks(FORWARD, options.strike, YEARS, RATE, brent(options), is_call=options.is_call)
-
-        with_loop = size <= 2_000
-        times = median_times(ours, peer, *([loop_peer] if with_loop else []))
-        row = f"n = {size:<26,}{times[0] * 1e6:>12,.0f}{times[1] * 1e6:>12,.0f}{times[0] / times[1]:>8.2f}"
-        print(row + (f"{times[2] * 1e6:>12,.0f}{times[0] / times[2]:>8.3f}" if with_loop else f"{'—':>12}{'—':>8}"))
-    options = make_options(200)
-    exact = implied_volatility(options.premium, FORWARD, options.strike, YEARS, RATE, is_call=options.is_call)
-    print(
-        f"right to 1e-6 of 200: ours {solved_share(options, exact.volatility):.0%}, "
-        f"newton {solved_share(options, newton(options)):.0%}, brentq {solved_share(options, brent(options)):.0%}"
-    )
-    print()
-    chain = make_options(100)
-    call, put = make_quotes(chain, is_call=True), make_quotes(chain, is_call=False)
-    (whole,) = median_times(lambda: mark_chain(chain.strike, call, put, years=YEARS, rate=RATE, spot=FORWARD))
-    print(f"mark_chain, 100 strikes (200 options), forward and statistics included: {whole * 1e6:,.0f} µs")
+    for size in sizes:
+        solving(size, known)
+    whole_chain()
+    print(f"\n{'known volatilities':<56}{'µs':>12}{'ns/option':>11}")
+    for size in sizes:
+        greeks_alone(size)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

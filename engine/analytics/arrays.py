@@ -7,7 +7,8 @@ do not fit together raise (numpy's own ``ValueError``).
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,13 @@ DAYS_PER_YEAR: Final = 365.0
 
 PER_PERCENTAGE_POINT: Final = 0.01
 """Vega and rho are quoted per percentage point of volatility and of rate."""
+
+
+def constant(value: float) -> FloatArray:
+    """Return a read-only number without dimensions; numpy combines it with an array faster than a Python float."""
+    number = np.array(value, dtype=np.float64)
+    number.flags.writeable = False
+    return number
 
 
 def as_floats(values: ArrayLike) -> FloatArray:
@@ -47,10 +55,35 @@ def as_column(values: ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     return array.reshape(size)
 
 
+def shape_together(arrays: Iterable[NDArray[Any]]) -> tuple[int, ...]:
+    """Return the shape arrays broadcast to; quick when those with dimensions have one shape.
+
+    Raises:
+        ValueError: they do not broadcast together.
+    """
+    shapes = {array.shape for array in arrays}
+    shapes.discard(())
+    if len(shapes) < 2:
+        return shapes.pop() if shapes else ()
+    return np.broadcast_shapes(*shapes)
+
+
+def column_or_term(array: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """Flatten an array spread over a result's shape; one without dimensions stays, it combines with every column."""
+    if array.ndim == 0 or (array.shape == shape and len(shape) == 1):
+        return array
+    return as_column(array, shape)
+
+
+def part_of(term: FloatArray, block: slice) -> FloatArray:
+    """Return a block of a column; a term without dimensions is the same for every block."""
+    return term if term.ndim == 0 else term[block]
+
+
 def common_shape(*inputs: ArrayLike) -> tuple[int, ...]:
     """Return the shape of a result: ``()`` when every input is a scalar.
 
     Raises:
         ValueError: the inputs do not broadcast together.
     """
-    return np.broadcast_shapes(*(np.shape(values) for values in inputs))
+    return shape_together([np.asarray(values) for values in inputs])

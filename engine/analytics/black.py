@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from engine.analytics.arrays import FloatArray, as_flags, as_floats, common_shape
+from engine.analytics.arrays import FloatArray, as_floats, common_shape
+from engine.analytics.black_evaluation import BlackInputs, in_blocks
 from engine.analytics.normalised import in_domain, out_of_money
 
 
@@ -42,21 +43,23 @@ def price(
         below 1e-12 within 10 standard deviations. NaN outside the domain. At zero years or volatility: the
         discounted intrinsic value.
     """
-    shape = common_shape(forward, strike, years, rate, volatility, is_call)
-    f, k, t, r, v = (as_floats(values) for values in (forward, strike, years, rate, volatility))
-    with np.errstate(all="ignore"):
-        side = out_of_money(f, k, v * np.sqrt(t))
-        gain = f - k
-        value = side.price + np.maximum(np.where(as_flags(is_call), gain, -gain), 0.0)
-        value = value * np.exp(-r * t)
-        valid = in_domain(f, k, t, r, v)
-    if not valid.all():
+    (value,) = in_blocks(_price, (forward, strike, years, rate, volatility), is_call, ("price",), _single(out))
+    return value
+
+
+def _price(terms: BlackInputs) -> tuple[FloatArray]:
+    f, k, t, r, v = terms.forward, terms.strike, terms.years, terms.rate, terms.volatility
+    side = out_of_money(f, k, v * np.sqrt(t))
+    value = side.price + np.maximum(terms.sign * side.gain, 0.0)
+    value *= np.exp(-r * t)
+    valid = in_domain(f, k, t, r, v)
+    if np.count_nonzero(valid) != valid.size:
         value = np.where(valid, value, np.nan)
-    value = value.reshape(shape)
-    if out is None:
-        return value
-    np.copyto(out, value)
-    return out
+    return (value,)
+
+
+def _single(out: FloatArray | None) -> tuple[FloatArray] | None:
+    return None if out is None else (out,)
 
 
 def forward_from_spot(

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.analytics.arrays import BoolArray, CodeArray, FloatArray
+from engine.analytics.chain_memory import ChainMemory
 from engine.analytics.chain_statistics import ChainStatistics, chain_statistics
 from engine.analytics.forward import ForwardEstimate, carry, from_future, from_parity
-from engine.analytics.greeks import Greeks, greeks
-from engine.analytics.implied_volatility import IvReason, implied_volatility
+from engine.analytics.greeks import Greeks
+from engine.analytics.implied_volatility import IvReason
 
 
 class PriceInput(IntEnum):
@@ -81,6 +82,7 @@ def mark_chain(
     rate: float,
     future: float | None = None,
     spot: float | None = None,
+    memory: ChainMemory | None = None,
 ) -> ChainMarks:
     """Mark one expiry.
 
@@ -93,6 +95,7 @@ def mark_chain(
         future: price of the listed future of *this* expiry, when it shall be the forward; without it (or
             when it is no price) the forward comes from parity.
         spot: index value; finds the money, and gives the carry.
+        memory: of this expiry, kept by a caller who marks it again and again: twice as fast, the same answer.
 
     Returns:
         The marks; NaN and a reason wherever something is missing.
@@ -108,10 +111,9 @@ def mark_chain(
     forward = from_future(future) if future is not None else None
     if forward is None or math.isnan(forward.forward):
         forward = from_parity(strikes, mid[0], mid[1], max(years, 0.0), rate, hint=spot)
-    is_call = np.array([[True], [False]])
-    volatility, reason = implied_volatility(price, forward.forward, strikes, years, rate, is_call=is_call)
+    known = ChainMemory() if memory is None else memory
+    volatility, reason, sides = known.mark(price, forward.forward, strikes, years, rate)
     _refine_reasons(reason, price, last, forward, years)
-    sides = greeks(forward.forward, strikes, years, rate, volatility, is_call=is_call)
     marks = [
         SideMarks(price[row], price_input[row], volatility[row], reason[row], Greeks(*(field[row] for field in sides)))
         for row in range(2)

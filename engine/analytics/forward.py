@@ -10,6 +10,9 @@ Grades of a parity forward (``dispersion`` is the standard deviation of the stri
 * ``B``: at least 3 strikes, dispersion at most 10 basis points;
 * ``C``: anything less, one strike included, or an answer implausibly far from the hint;
 * ``none``: no strike with both prices. Then the forward is NaN, and nothing is put in its place.
+
+In the closing auction the index stands still for minutes while futures and options trade on: the *spot* then is the
+synthetic one, the forward discounted by the carry measured while the index still moved (:func:`current_spot`).
 """
 
 from __future__ import annotations
@@ -44,6 +47,9 @@ HINT_TOLERANCE: Final = 0.02
 HINT_TOLERANCE_PER_YEAR: Final = 0.20
 """Relative distance from the hint, plus so much per year of carry, beyond which the grade is capped at C."""
 
+LARGEST_CARRY: Final = 1.0
+"""A forward that is e times the spot, or a part of it, is a broken number."""
+
 
 class ForwardSource(StrEnum):
     """Where a forward came from; always shown beside it."""
@@ -62,6 +68,14 @@ class ForwardGrade(StrEnum):
     NONE = "none"
 
 
+class SpotSource(StrEnum):
+    """Where a spot came from; always shown beside it."""
+
+    INDEX = "index"
+    SYNTHETIC = "synthetic"
+    NONE = "none"
+
+
 class ForwardEstimate(NamedTuple):
     """A forward with its pedigree."""
 
@@ -75,6 +89,32 @@ class ForwardEstimate(NamedTuple):
     """Standard deviation of those strikes' answers, index points; NaN with fewer than two."""
     strikes_rejected: int
     """Strikes near the money that were left out as outliers."""
+
+    @property
+    def standard_error(self) -> float:
+        """How far a parity forward itself may be off, index points: the dispersion over the root of its strikes."""
+        return self.dispersion / math.sqrt(self.strikes_used) if self.strikes_used > 1 else math.nan
+
+
+class ChosenForward(NamedTuple):
+    """The forward to use, and what spoke for it."""
+
+    estimate: ForwardEstimate
+    reason: str
+    """Why it is not the one that is taken first; empty when it is."""
+    disagreement: float
+    """Parity forward less future, index points; NaN unless there are both. More than a few spreads of it means that
+    one of the two is old."""
+
+
+class SpotEstimate(NamedTuple):
+    """The value of the underlying now, with its pedigree."""
+
+    spot: float
+    """Index points; NaN when there is none."""
+    source: SpotSource
+    reason: str
+    """Why it is not the index itself; empty when it is."""
 
 
 NO_FORWARD: Final = ForwardEstimate(math.nan, ForwardSource.NONE, ForwardGrade.NONE, 0, math.nan, 0)
@@ -163,6 +203,64 @@ def carry(forward: float, spot: float, years: float) -> float:
     if not all(math.isfinite(value) and value > 0.0 for value in values):
         return math.nan
     return (math.log(forward) - math.log(spot)) / years
+
+
+def choose_forward(
+    parity: ForwardEstimate, future: ForwardEstimate, *, prefer: ForwardSource = ForwardSource.PARITY
+) -> ChosenForward:
+    """Choose between the parity forward and the listed future of the same expiry.
+
+    The preferred one is taken if it is there; but a parity forward of grade C (one strike, or strikes that
+    disagree) gives way to a future.
+
+    Args:
+        parity: of :func:`from_parity`, perhaps ``NO_FORWARD``.
+        future: of :func:`from_future`, perhaps ``NO_FORWARD``: weekly expiries have none.
+        prefer: ``PARITY`` or ``FUTURE``.
+    """
+    has_parity, has_future = parity.source is ForwardSource.PARITY, future.source is ForwardSource.FUTURE
+    disagreement = parity.forward - future.forward if has_parity and has_future else math.nan
+    if not (has_parity or has_future):
+        return ChosenForward(
+            NO_FORWARD, "no strike has both a live call and a live put, and no future a price", math.nan
+        )
+    if prefer is ForwardSource.FUTURE:
+        if has_future:
+            return ChosenForward(future, "", disagreement)
+        return ChosenForward(parity, "no future of this expiry has a price", disagreement)
+    if not has_parity:
+        return ChosenForward(future, "no strike has both a live call and a live put", disagreement)
+    if parity.grade is ForwardGrade.C and has_future:
+        return ChosenForward(future, f"parity is of grade C ({parity.strikes_used} strikes)", disagreement)
+    return ChosenForward(parity, "", disagreement)
+
+
+def current_spot(
+    index: float, *, is_moving: bool, forward: float, years: float, last_carry: float = math.nan
+) -> SpotEstimate:
+    """Return the underlying's value: the index while it moves, else the synthetic one behind the forward.
+
+    Args:
+        index: last index value, index points; NaN when unknown.
+        is_moving: false while the exchange does not move it (closing auction), or its path is suspect.
+        forward: of an expiry whose options or future trade, index points; NaN when unknown.
+        years: ACT/365 to that expiry, >= 0.
+        last_carry: annualised :func:`carry` of that expiry, measured while the index moved.
+
+    Returns:
+        The synthetic spot is ``forward * exp(-last_carry * years)``. Without a carry there is none: the forward itself
+        is another figure, and an index that stands still is not the market.
+    """
+    if is_moving and math.isfinite(index) and index > 0.0:
+        return SpotEstimate(float(index), SpotSource.INDEX, "")
+    still = "the index does not move" if not is_moving else "the index is not known"
+    if not (math.isfinite(forward) and forward > 0.0 and math.isfinite(years) and years >= 0.0):
+        return SpotEstimate(math.nan, SpotSource.NONE, f"{still}, and there is no forward")
+    if not math.isfinite(last_carry):
+        return SpotEstimate(math.nan, SpotSource.NONE, f"{still}, and its carry was not measured before")
+    if abs(last_carry * years) > LARGEST_CARRY:
+        return SpotEstimate(math.nan, SpotSource.NONE, f"{still}, and the carry measured before is impossible")
+    return SpotEstimate(forward * math.exp(-last_carry * years), SpotSource.SYNTHETIC, still)
 
 
 def _median(values: FloatArray) -> float:

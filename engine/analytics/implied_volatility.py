@@ -1,13 +1,15 @@
 """Implied volatility of arrays of Black-76 prices: robust from one minute to ten years, from 0.5 % to 500 %.
 
 Method: undiscount, subtract the intrinsic value (before any division, so that in-the-money options keep every digit
-their price carries), start from an explicit guess, then take fourth-order Householder steps on the logarithm of the
-out-of-the-money price. Where the price is above half of its maximum the logarithm of what is *missing* to the
-maximum is solved instead, because the price itself is flat there. Two or three steps are enough nearly everywhere;
-elements that still move take more, on their own.
+their price carries), start from the last volatility or from an explicit guess, then take steps of fifth order
+(:mod:`engine.analytics.volatility_step`). A step is the last one when it started within ``TRUSTED_STEP`` of the
+solution: one step while volatilities move less than that, two after a larger move, two or three from the guess.
+Elements that still move take more, on their own; those that a last volatility does not lead to their solution start
+anew from the guess.
 
 Invariant: one answer per element. Either a volatility and ``OK``, or NaN and the reason; never zero for "failed", never
-an exception because of a value, never a bound returned as if it were a solution.
+an exception because of a value, never a bound returned as if it were a solution, never the last volatility or a number
+on the way as if it had converged.
 
 References: Stefanica and Radoičić (2017) for the guess; Jäckel, "Let's be rational" (2015) for the idea of normalised
 out-of-the-money prices.
@@ -16,31 +18,51 @@ out-of-the-money prices.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from engine.analytics.arrays import BoolArray, CodeArray, FloatArray, as_column, as_flags, common_shape
-from engine.analytics.normalised import (
-    MAXIMUM_DISTANCE,
-    SQRT_HALF_PI,
-    SQRT_TWO_PI,
-    log_ratio,
-    scaled_complement,
-    scaled_difference,
+from engine.analytics.arrays import (
+    BoolArray,
+    CodeArray,
+    FloatArray,
+    as_column,
+    column_or_term,
+    constant,
+    part_of,
+    shape_together,
 )
+from engine.analytics.normalised import log_ratio
+from engine.analytics.single_option import volatility_of_single
+from engine.analytics.volatility_guess import guess_deviation
+from engine.analytics.volatility_step import FIRST_FREE_ROW, TRUSTED_STEP, step
+from engine.analytics.workspace import Workspace, blocks
 
-_LOG_SQRT_TWO_PI: Final = math.log(SQRT_TWO_PI)
-_USUAL_STEPS: Final = 3
-_MORE_STEPS: Final = 12
-"""Bound on the further steps of elements that have not settled after the usual ones."""
+_COMMON_STEPS: Final = 2
+"""Steps that a whole block takes together before the elements that have not settled go on alone."""
 
-_SETTLED: Final = 1e-5
-"""Relative size of the last step below which the next one, of fourth order, would be under float64 resolution."""
+_MOST_LEFT: Final = 0.25
+"""Part of a block below which the elements left go on alone after the first step already."""
 
-_SMALLEST_START: Final = 1e-9
+_WARM_STEPS: Final = 3
+"""Further steps from the last volatility before an element starts anew from the guess."""
+
+_COLD_STEPS: Final = 12
+"""Bound on the steps from the guess for elements on their own."""
+
+FEW: Final = 2
+"""Up to so many options are solved one by one, on plain floats: that is faster then."""
+
+_UPPER_PART: Final = 0.5
+"""Part of the maximum above which what is missing to it is solved for."""
+
+_TRUSTED_STEP: Final = constant(TRUSTED_STEP)
+_ZERO: Final = constant(0.0)
+_HALF: Final = constant(0.5)
+_ONE: Final = constant(1.0)
 
 
 class IvReason(IntEnum):
@@ -74,6 +96,37 @@ class ImpliedVolatility(NamedTuple):
     """Members of :class:`IvReason`."""
 
 
+class BlackTerms(NamedTuple):
+    """The inputs of options: each a column, or without dimensions when it is the same for all of them."""
+
+    price: FloatArray
+    forward: FloatArray
+    strike: FloatArray
+    years: FloatArray
+    rate: FloatArray
+    sign: FloatArray
+    """+1 for calls, -1 for puts."""
+
+    def part(self, block: slice) -> BlackTerms:
+        """The terms of a block of these options."""
+        return BlackTerms(*(part_of(term, block) for term in self))
+
+    def chosen(self, indices: NDArray[np.intp]) -> BlackTerms:
+        """The terms of some of these options, as columns."""
+        return BlackTerms(*(np.full(indices.size, term) if term.ndim == 0 else term[indices] for term in self))
+
+
+class BlockRows(NamedTuple):
+    """What a solved block leaves in its workspace, shape ``(n,)`` each; valid until the workspace is used again."""
+
+    gain: FloatArray
+    """Forward minus strike."""
+    ratio: FloatArray
+    """``ln(max(F, K) / min(F, K))``."""
+    deviation: FloatArray
+    """``volatility * sqrt(years)``."""
+
+
 def implied_volatility(
     price: ArrayLike,
     forward: ArrayLike,
@@ -82,6 +135,8 @@ def implied_volatility(
     rate: ArrayLike,
     *,
     is_call: ArrayLike,
+    last: ArrayLike | None = None,
+    workspace: Workspace | None = None,
 ) -> ImpliedVolatility:
     """Return the volatility at which Black-76 gives each price.
 
@@ -92,37 +147,183 @@ def implied_volatility(
         years: ACT/365 to the expiry instant.
         rate: continuously compounded, 0.065 = 6.5 %.
         is_call: true for calls.
+        last: volatilities to start from, 0.14 = 14 %, NaN for none; makes the call faster, never changes its answer
+            by more than rounding, however wrong it is.
+        workspace: scratch memory to reuse.
 
     Returns:
         Volatility and reason, in the shape the inputs broadcast to. Relative error at most 1e-12 wherever the price
         carries the information, that is where ``price / (volatility * vega)`` is below 1e4; beyond that, what
         the rounding of the price itself leaves.
     """
-    shape = common_shape(price, forward, strike, years, rate, is_call)
-    flat = math.prod(shape)
-    p, f, k, t, r = (as_column(values, shape) for values in (price, forward, strike, years, rate))
-    call = np.broadcast_to(as_flags(is_call), shape or (1,)).reshape(flat)
-    volatility = np.full(flat, np.nan)
-    with np.errstate(all="ignore"):
-        undiscounted = p * np.exp(r * t)
-        gain = f - k
-        time_value = undiscounted - np.maximum(np.where(call, gain, -gain), 0.0)
-        missing = np.minimum(f, k) - time_value
-        terms_known = np.isfinite(f + k + t + r) & (f > 0.0) & (k > 0.0)
-        reason = _reasons(p, t, time_value, missing, terms_known=terms_known)
-        solvable = np.flatnonzero(reason == IvReason.OK)
-        if solvable.size:
-            if solvable.size == flat:
-                deviation, settled = _solve(f, k, time_value, missing)
-                volatility = deviation / np.sqrt(t)
-            else:
-                deviation, settled = _solve(f[solvable], k[solvable], time_value[solvable], missing[solvable])
-                volatility[solvable] = deviation / np.sqrt(t[solvable])
-            if not settled.all():
-                unsolved = solvable[~settled]
-                volatility[unsolved] = np.nan
-                reason[unsolved] = IvReason.NOT_SOLVED
+    terms, shape = black_terms(price, forward, strike, years, rate, is_call=is_call)
+    flat = terms.price.size
+    start = None if last is None else as_column(last, shape)
+    space = Workspace() if workspace is None else workspace
+    volatility = np.empty(flat)
+    reason = np.zeros(flat, dtype=np.uint8)
+    if flat > FEW or not _solve_few(terms, start, volatility):
+        with np.errstate(all="ignore"):
+            for block in blocks(flat):
+                solve_block(
+                    terms.part(block), None if start is None else start[block], space, volatility[block], reason[block]
+                )
     return ImpliedVolatility(volatility.reshape(shape), reason.reshape(shape))
+
+
+def black_terms(*inputs: ArrayLike, is_call: ArrayLike) -> tuple[BlackTerms, tuple[int, ...]]:
+    """Read price, forward, strike, years and rate as flat columns; return them and the shape of the answer.
+
+    Raises:
+        ValueError: the inputs do not broadcast together.
+    """
+    price, *others = [np.asarray(values, dtype=np.float64) for values in inputs]
+    sign = np.where(is_call, 1.0, -1.0)
+    shape = shape_together((price, *others, sign))
+    return BlackTerms(as_column(price, shape), *[column_or_term(array, shape) for array in (*others, sign)]), shape
+
+
+def single_terms(terms: BlackTerms) -> Iterator[list[float]]:
+    """Give the terms of one option after another as plain floats."""
+    for place in range(terms.price.size):
+        yield [term.item(place if term.ndim else 0) for term in terms]
+
+
+def _solve_few(terms: BlackTerms, last: FloatArray | None, volatility: FloatArray) -> bool:
+    """Solve one option after another, if all are ordinary; return whether they were."""
+    for place, (p, f, k, t, r, sign) in enumerate(single_terms(terms)):
+        start = math.nan if last is None else last.item(place)
+        found = volatility_of_single(p, f, k, t, r, sign=sign, last=start)
+        if found is None:
+            return False
+        volatility[place] = found
+    return True
+
+
+def solve_block(
+    terms: BlackTerms, last: FloatArray | None, workspace: Workspace, volatility: FloatArray, reason: CodeArray
+) -> BlockRows:
+    """Solve one block. The caller silences floating-point warnings.
+
+    Args:
+        terms: the options; the price is a column of shape ``(n,)`` with ``n`` at most ``BLOCK``.
+        last: volatilities to start from, shape ``(n,)``.
+        workspace: its rows are overwritten.
+        volatility: result, shape ``(n,)``.
+        reason: result, shape ``(n,)``, all ``OK`` on entry.
+
+    Returns:
+        The rows of the workspace that the Greeks need.
+    """
+    size = terms.price.size
+    rows = workspace.rows(size)
+    gain, ratio, deviation, time_value, smaller, part, work = rows[FIRST_FREE_ROW : FIRST_FREE_ROW + 7]
+    root = np.asarray(np.sqrt(terms.years))
+    np.subtract(terms.forward, terms.strike, out=gain)
+    np.multiply(gain, terms.sign, out=work)
+    np.maximum(work, _ZERO, out=work)
+    np.multiply(terms.price, np.asarray(np.exp(terms.rate * terms.years)), out=time_value)
+    np.subtract(time_value, work, out=time_value)
+    np.minimum(terms.forward, terms.strike, out=smaller)
+    np.abs(gain, out=work)
+    np.divide(work, smaller, out=work)
+    np.log1p(work, out=ratio)
+    np.divide(time_value, smaller, out=part)
+    # NaN passes this test on purpose: an option without a price does not settle, and is sorted out with those.
+    years = float(terms.years) if terms.years.ndim == 0 else np.fmin.reduce(terms.years)
+    ordinary = np.fmax.reduce(part) < _UPPER_PART and np.fmin.reduce(smaller) > 0.0 and years > 0.0
+    left: NDArray[np.intp] | None
+    if ordinary:
+        np.divide(_HALF, part, out=time_value)
+        if last is None:
+            np.add(work, _ONE, out=work)
+            deviation[:] = guess_deviation(ratio, _ONE / work, part, _ONE - part)
+        else:
+            np.multiply(last, root, out=deviation)
+        left = _settle(ratio, time_value, deviation, work, workspace)
+    else:
+        deviation.fill(np.nan)
+        left = np.arange(size)
+    if left is not None:
+        _solve_alone(left, terms, deviation, workspace.spare, reason)
+    np.divide(deviation, root, out=volatility)
+    return BlockRows(gain, ratio, deviation)
+
+
+def _settle(
+    ratio: FloatArray, half_inverse_part: FloatArray, deviation: FloatArray, work: FloatArray, workspace: Workspace
+) -> NDArray[np.intp] | None:
+    """Step a whole block below half of the maximum; return the elements that have not settled, ``None`` for none."""
+    settled: BoolArray
+    for _ in range(_COMMON_STEPS):
+        newton = step(ratio, half_inverse_part, deviation, workspace, upper=False)
+        np.abs(newton, out=work)
+        settled = work <= _TRUSTED_STEP
+        count = int(np.count_nonzero(settled))
+        if count == settled.size:
+            return None
+        if settled.size - count < _MOST_LEFT * settled.size:
+            break
+    return np.flatnonzero(~settled)
+
+
+def _solve_alone(
+    left: NDArray[np.intp], terms: BlackTerms, deviation: FloatArray, workspace: Workspace, reason: CodeArray
+) -> None:
+    """Solve the elements ``left`` of a block that are not like the rest, and say why where there is no solution.
+
+    ``deviation`` holds where they stand, or NaN; it becomes the solution or NaN.
+    """
+    chosen = terms.chosen(left)
+    p, f, k, t, r, sign = chosen
+    time_value = p * np.exp(r * t) - np.maximum(sign * (f - k), 0.0)
+    smaller, larger = np.minimum(f, k), np.maximum(f, k)
+    missing = smaller - time_value
+    terms_known = np.isfinite(f + k + t + r) & (f > 0.0) & (k > 0.0)
+    why = _reasons(p, t, time_value, missing, terms_known=terms_known)
+    solution = np.full(left.size, np.nan)
+    upper = missing < time_value
+    for side in (False, True):
+        here = np.flatnonzero((why == IvReason.OK) & (upper == side))
+        if not here.size:
+            continue
+        m, value, rest = smaller[here], time_value[here], missing[here]
+        ratio = log_ratio((f - k)[here], m)
+        half_inverse_part = 0.5 * m / (rest if side else value)
+        start = deviation[left[here]]
+        solution[here], settled = _iterate(
+            ratio, half_inverse_part, start, guess_deviation(ratio, m / larger[here], value / m, rest / m), workspace,
+            upper=side,
+        )  # fmt: skip
+        why[here[~settled]] = IvReason.NOT_SOLVED
+    deviation[left] = solution
+    reason[left] = why
+
+
+def _iterate(
+    ratio: FloatArray,
+    half_inverse_part: FloatArray,
+    start: FloatArray,
+    guess: FloatArray,
+    workspace: Workspace,
+    *,
+    upper: bool,
+) -> tuple[FloatArray, BoolArray]:
+    """Step from the start where there is one, then from the guess, until settled; NaN where neither leads there."""
+    solution = np.full(ratio.shape, np.nan)
+    settled: BoolArray = np.zeros(ratio.shape, dtype=np.bool_)
+    for origin, steps in ((start, _WARM_STEPS), (guess, _COLD_STEPS)):
+        left = np.flatnonzero(~settled & np.isfinite(origin) & (origin > 0.0))
+        deviation = origin[left]
+        for _ in range(steps):
+            if not left.size:
+                break
+            newton = step(ratio[left], half_inverse_part[left], deviation, workspace, upper=upper)
+            done = (np.abs(newton) <= _TRUSTED_STEP) & np.isfinite(deviation)
+            solution[left[done]] = deviation[done]
+            settled[left[done]] = True
+            left, deviation = left[~done], deviation[~done]
+    return solution, settled
 
 
 def _reasons(
@@ -140,90 +341,3 @@ def _reasons(
     reason[t <= 0.0] = IvReason.NO_TIME
     reason[~terms_known | (p < 0.0) | np.isinf(p)] = IvReason.BAD_INPUT
     return reason
-
-
-def _solve(f: FloatArray, k: FloatArray, time_value: FloatArray, missing: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """Return total deviations ``volatility * sqrt(years)`` and which of them settled. One dimension, valid inputs."""
-    smaller = np.minimum(f, k)
-    larger = np.maximum(f, k)
-    ratio = log_ratio(smaller, larger)
-    scale = 1.0 / np.sqrt(smaller * larger)
-    upper = missing < time_value
-    target = np.log(np.where(upper, missing, time_value) * scale)
-    deviation = _guess(ratio, smaller, larger, time_value, missing)
-    settled: BoolArray = np.zeros(ratio.shape, dtype=np.bool_)
-    for _ in range(_USUAL_STEPS):
-        step = _step(ratio, deviation, target, upper)
-        deviation = deviation + step
-        settled = np.abs(step) <= _SETTLED * deviation
-        if settled.all():
-            return deviation, settled
-    left = np.flatnonzero(~settled)
-    for _ in range(_MORE_STEPS):
-        step = _step(ratio[left], deviation[left], target[left], upper[left])
-        deviation[left] += step
-        done = np.abs(step) <= _SETTLED * deviation[left]
-        settled[left[done]] = True
-        left = left[~done]
-        if not left.size:
-            break
-    return deviation, settled
-
-
-def _guess(
-    ratio: FloatArray,
-    smaller: FloatArray,
-    larger: FloatArray,
-    time_value: FloatArray,
-    missing: FloatArray,
-) -> FloatArray:
-    """Return the explicit approximation of Stefanica and Radoičić, and never less than the at-the-money lower bound.
-
-    With ``rho = m / M`` and ``alpha`` the price as a part of ``M`` it inverts Pólya's approximation of the normal
-    distribution; good to a few per cent except very near the money, where ``sqrt(2 pi) * price`` is better.
-    """
-    rho = smaller / larger
-    gap = (larger - smaller) / larger
-    alpha = time_value / larger
-    room = missing / larger
-    inner = np.exp((-2.0 / math.pi) * ratio)
-    a = rho / inner
-    b = inner / rho
-    sum_part = 2.0 * alpha + gap
-    square = (a - b) ** 2
-    linear = 4.0 * (inner + 1.0 / inner) - 2.0 / rho * (a + b) * (rho * rho + 1.0 - sum_part * sum_part)
-    constant = 16.0 * alpha * (alpha + gap) * room * (1.0 + alpha) / (rho * rho)
-    gamma = (-0.5 * math.pi) * np.log(2.0 * constant / (linear + np.sqrt(linear * linear + 4.0 * square * constant)))
-    turning = 0.5 * (rho - 1.0 + np.sqrt(np.maximum(1.0 - inner * inner, 0.0)))
-    plus = np.sqrt(np.maximum(gamma + ratio, 0.0))
-    minus = np.sqrt(np.maximum(gamma - ratio, 0.0))
-    start = np.maximum(plus + np.where(alpha <= turning, -minus, minus), _SMALLEST_START)
-    bound = SQRT_TWO_PI * time_value / np.sqrt(smaller * larger)
-    guess: FloatArray = np.where(ratio < 0.01 * bound, bound, np.fmax(start, bound))
-    return guess
-
-
-def _step(ratio: FloatArray, deviation: FloatArray, target: FloatArray, upper: BoolArray) -> FloatArray:
-    """Return one Householder step of fourth order towards ``log(normalised value) = target``.
-
-    ``quotient`` is the value divided by its derivative (negative for the part missing to the maximum, which falls
-    with volatility); every higher derivative follows from it in closed form.
-    """
-    distance = ratio / deviation
-    half = 0.5 * deviation
-    near = np.minimum(distance, MAXIMUM_DISTANCE)
-    size = scaled_difference(near, half, ratio)
-    if upper.any():
-        size = np.where(upper, -scaled_complement(near, half), size)
-    quotient = SQRT_HALF_PI * size
-    square = distance * distance
-    error = np.log(np.abs(quotient)) - 0.5 * (square + half * half) - _LOG_SQRT_TWO_PI - target
-    inverse = 1.0 / quotient
-    second = square / deviation - 0.5 * half
-    third = second * second - 3.0 * square / (deviation * deviation) - 0.25
-    newton = -error * quotient
-    h2 = second - inverse
-    h3 = third - 3.0 * second * inverse + 2.0 * inverse * inverse
-    step = newton * (1.0 + 0.5 * h2 * newton) / (1.0 + newton * (h2 + h3 * newton * (1.0 / 6.0)))
-    bounded: FloatArray = np.minimum(np.maximum(step, -0.5 * deviation), deviation)
-    return bounded

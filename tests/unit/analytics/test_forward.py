@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from engine.analytics.arrays import FloatArray
 from engine.analytics.black import price
-from engine.analytics.forward import NO_FORWARD, ForwardGrade, ForwardSource, carry, from_future, from_parity
+from engine.analytics.forward import (
+    NO_FORWARD,
+    ForwardEstimate,
+    ForwardGrade,
+    ForwardSource,
+    SpotSource,
+    carry,
+    choose_forward,
+    current_spot,
+    from_future,
+    from_parity,
+)
 
 TRUE_FORWARD, RATE, YEARS = 24_216.5, 0.065, 6 / 365
 STRIKES = np.arange(22_000.0, 26_550.0, 50.0)
@@ -176,3 +187,116 @@ def test_carry_is_annualised() -> None:
     assert carry(100 * math.exp(0.065 * 0.25), 100, 0.25) == pytest.approx(0.065)
     for bad in ((math.nan, 1.0, 1.0), (1.0, 0.0, 1.0), (1.0, 1.0, 0.0), (-1.0, 1.0, 1.0)):
         assert math.isnan(carry(*bad))
+
+
+def test_standard_error_shrinks_with_the_strikes() -> None:
+    """The forward is as uncertain as the dispersion over the root of the strikes; unknown with one."""
+    estimate = ForwardEstimate(24_200.0, ForwardSource.PARITY, ForwardGrade.A, 4, 3.0, 0)
+    assert estimate.standard_error == pytest.approx(1.5)
+    assert math.isnan(estimate._replace(strikes_used=1, dispersion=math.nan).standard_error)
+    assert math.isnan(from_future(24_300.0).standard_error)
+
+
+def parity(grade: ForwardGrade) -> ForwardEstimate:
+    """A parity forward of that grade."""
+    return ForwardEstimate(24_210.0, ForwardSource.PARITY, grade, 2, 1.0, 0)
+
+
+FUTURE = from_future(24_216.0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "prefer", "source", "reason"),
+    [
+        (parity(ForwardGrade.A), FUTURE, ForwardSource.PARITY, ForwardSource.PARITY, ""),
+        (parity(ForwardGrade.B), FUTURE, ForwardSource.PARITY, ForwardSource.PARITY, ""),
+        (
+            parity(ForwardGrade.C),
+            FUTURE,
+            ForwardSource.PARITY,
+            ForwardSource.FUTURE,
+            "parity is of grade C (2 strikes)",
+        ),
+        (parity(ForwardGrade.C), NO_FORWARD, ForwardSource.PARITY, ForwardSource.PARITY, ""),
+        (
+            NO_FORWARD,
+            FUTURE,
+            ForwardSource.PARITY,
+            ForwardSource.FUTURE,
+            "no strike has both a live call and a live put",
+        ),
+        (parity(ForwardGrade.A), FUTURE, ForwardSource.FUTURE, ForwardSource.FUTURE, ""),
+        (
+            parity(ForwardGrade.C),
+            NO_FORWARD,
+            ForwardSource.FUTURE,
+            ForwardSource.PARITY,
+            "no future of this expiry has a price",
+        ),
+    ],
+)
+def test_the_choice_of_the_forward_and_why(
+    first: ForwardEstimate, second: ForwardEstimate, prefer: ForwardSource, source: ForwardSource, reason: str
+) -> None:
+    """The preferred one if it is there, a poor parity forward giving way to a future; anything else is explained."""
+    chosen = choose_forward(first, second, prefer=prefer)
+    assert chosen.estimate is (first if source is ForwardSource.PARITY else second)
+    assert chosen.reason == reason
+
+
+def test_the_two_forwards_are_compared() -> None:
+    """Their disagreement is parity less future, known only when both are."""
+    assert choose_forward(parity(ForwardGrade.A), FUTURE).disagreement == pytest.approx(-6.0)
+    assert math.isnan(choose_forward(parity(ForwardGrade.A), NO_FORWARD).disagreement)
+
+
+@pytest.mark.parametrize("prefer", [ForwardSource.PARITY, ForwardSource.FUTURE])
+def test_without_either_there_is_no_forward(prefer: ForwardSource) -> None:
+    """Nothing to choose from is nothing, with a reason."""
+    chosen = choose_forward(NO_FORWARD, NO_FORWARD, prefer=prefer)
+    assert chosen.estimate == NO_FORWARD
+    assert "no future a price" in chosen.reason
+
+
+def test_a_moving_index_is_the_spot() -> None:
+    """While the exchange moves it, it is believed."""
+    spot = current_spot(24_206.9, is_moving=True, forward=24_216.5, years=4 / 365, last_carry=0.036)
+    assert spot == (24_206.9, SpotSource.INDEX, "")
+
+
+def test_a_frozen_index_gives_way_to_the_synthetic_spot() -> None:
+    """In the closing auction the forward, less the carry measured before, says where the market is."""
+    years = 4 / 365
+    before = carry(24_216.5, 24_206.9, years)
+    frozen = current_spot(24_206.9, is_moving=False, forward=24_216.5 + 150.0, years=years, last_carry=before)
+    assert frozen.source is SpotSource.SYNTHETIC
+    assert frozen.spot == pytest.approx((24_216.5 + 150.0) * 24_206.9 / 24_216.5)
+    assert frozen.reason == "the index does not move"
+    unmoved = current_spot(24_206.9, is_moving=False, forward=24_216.5, years=years, last_carry=before)
+    assert unmoved.spot == pytest.approx(24_206.9)
+
+
+@pytest.mark.parametrize("index", [math.nan, 0.0, -1.0, math.inf])
+def test_an_unknown_index_gives_way_too(index: float) -> None:
+    """What is no index value is not a spot, although nobody froze it."""
+    spot = current_spot(index, is_moving=True, forward=24_216.5, years=0.0, last_carry=0.05)
+    assert spot == (24_216.5, SpotSource.SYNTHETIC, "the index is not known")
+
+
+@pytest.mark.parametrize(
+    ("forward", "years", "last_carry", "reason"),
+    [
+        (math.nan, 0.1, 0.05, "there is no forward"),
+        (0.0, 0.1, 0.05, "there is no forward"),
+        (24_216.5, math.nan, 0.05, "there is no forward"),
+        (24_216.5, -0.1, 0.05, "there is no forward"),
+        (24_216.5, 0.1, math.nan, "its carry was not measured before"),
+        (24_216.5, 0.1, 99.0, "the carry measured before is impossible"),
+    ],
+)
+def test_no_synthetic_spot_is_invented(forward: float, years: float, last_carry: float, reason: str) -> None:
+    """Without a forward or its carry there is no spot, and the frozen one is not shown as if it were."""
+    spot = current_spot(24_206.9, is_moving=False, forward=forward, years=years, last_carry=last_carry)
+    assert math.isnan(spot.spot)
+    assert spot.source is SpotSource.NONE
+    assert reason in spot.reason

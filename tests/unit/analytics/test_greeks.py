@@ -173,3 +173,14 @@ def test_every_field_has_the_full_shape() -> None:
     assert result.gamma[1, 0] != 5.0
     assert {field.shape for field in greeks(100, 100, 1, 0.05, 0.2, is_call=True)} == {()}
     assert {field.shape for field in greeks(100, [], 1, 0.05, 0.2, is_call=SIDES)} == {(2, 0)}
+
+
+def test_results_go_to_the_given_arrays() -> None:
+    """With ``out`` the very arrays given are filled and returned, on the forward and on the spot."""
+    for function in (greeks, spot_greeks):
+        out = Greeks(*np.empty((6, 2, 6)))
+        returned = function(FORWARD, STRIKES, YEARS, RATE, VOLATILITY, is_call=SIDES, out=out)
+        expected = function(FORWARD, STRIKES, YEARS, RATE, VOLATILITY, is_call=SIDES)
+        for mine, given_array, value in zip(returned, out, expected, strict=True):
+            assert mine is given_array
+            np.testing.assert_array_equal(mine, value)

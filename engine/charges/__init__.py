@@ -1,0 +1,1 @@
+"""What trading costs besides the price: dated rates, and their arithmetic to the paisa."""
