@@ -41,6 +41,9 @@ SHOTS = (
     Shot("ticket", 120, 36, ("j", "2", "b")),
     Shot("review", 120, 36, ("j", "2", "b", "enter")),
     Shot("help", 120, 36, ("question_mark",)),
+    Shot("strategy", 120, 36, ("2", "g", "s")),
+    Shot("volatility", 120, 36, ("g", "v")),
+    Shot("chain-value", 160, 45, ("3", "c")),
 )
 
 

@@ -1,4 +1,7 @@
-"""The chains somebody looks at: one model each, counted, kept subscribed, and asked for the Greeks of a contract."""
+"""The chains somebody looks at: one model each, counted, kept subscribed, and asked for the Greeks of a contract.
+
+With a chain the futures of its underlying are subscribed too: basis and rollover need all of them, and they are few.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from engine.analytics.smile import Smile
 from engine.core.views import ChainKey, ChainView
 from engine.market.chain import ChainBuilder, ChainModel
 from engine.market.chain_changes import OpenInterestBaseline
 from engine.market.chain_inputs import ChainSettings
+from engine.market.futures_quotes import FuturesModel, FuturesQuotes
 from engine.market.subscriptions import Subscriptions
-from engine.market_day import MarketDay
+from engine.market_day import NS_PER_S, MarketDay
 
 SCREEN_PRIORITY = 0
 PORTFOLIO_PRIORITY = 10
@@ -39,6 +44,7 @@ class ChainDesk:
         self._sequences = itertools.count(1)
         self._watches: dict[ChainKey, int] = {}
         self._models: dict[ChainKey, ChainModel] = {}
+        self._futures: dict[str, FuturesModel] = {}
         self._held: frozenset[ChainKey] = frozenset()
         self._positions: Mapping[int, int] = {}
         self._working: Mapping[int, int] = {}
@@ -61,8 +67,11 @@ class ChainDesk:
         count = self._watches.get(key, 0)
         if count > 1:
             self._watches[key] = count - 1
-        elif self._watches.pop(key, None) is not None and key not in self._held:
-            self._drop(key)
+        elif self._watches.pop(key, None) is not None:
+            if key in self._held:
+                self._models[key].set_watched(False)
+            else:
+                self._drop(key)
 
     def hold(self, keys: frozenset[ChainKey]) -> None:
         """Keep the chains of what is held, whoever looks: their forward gives the legs' Greeks."""
@@ -89,6 +98,28 @@ class ChainDesk:
         model.set_own(self._positions, self._working)
         return model.refresh(self._day.clock.market_now(), self._day.clock.monotonic(), since)
 
+    def pictures(self) -> tuple[ChainView, ...]:
+        """Every chain that is watched or held, now."""
+        for underlying in self._futures:
+            # The day's first open interest of a future counts from when it was first seen, not first asked for.
+            self.futures(underlying)
+        views = [self.view(key) for key in self._models]
+        return tuple(view for view in views if view is not None)
+
+    def smile(self, key: ChainKey) -> Smile | None:
+        """The fitted smile of a watched or held chain; ``None`` of any other."""
+        model = self._models.get(key) or self._models.get(self._spelled(key))
+        if model is None:
+            return None
+        return model.smile(self._day.clock.market_now(), self._day.clock.monotonic())
+
+    def futures(self, underlying: str) -> FuturesQuotes | None:
+        """The futures of an underlying of which a chain is watched or held; ``None`` of any other."""
+        model = self._futures.get(self._day.index.underlying_named(underlying) or underlying)
+        if model is None:
+            return None
+        return model.read(self._day.today(), int(self._day.clock.monotonic() * NS_PER_S))
+
     def at_the_money(self, key: ChainKey) -> float | None:
         """The strike nearest the live forward of a watched chain."""
         view = self.view(key)
@@ -110,7 +141,7 @@ class ChainDesk:
     def roll(self) -> None:
         """Rebuild everything on the instruments of a new day; chains that are listed no more are dropped."""
         self._baseline = OpenInterestBaseline()
-        keys, self._models, self._greeks = list(self._models), {}, {}
+        keys, self._models, self._greeks, self._futures = list(self._models), {}, {}, {}
         for key in keys:
             if self._listed(key):
                 self._known(key)
@@ -141,6 +172,15 @@ class ChainDesk:
                 sequences=self._sequences,
             )
             model = self._models[key] = builder.build(key)
+            if key.underlying not in self._futures:
+                self._futures[key.underlying] = FuturesModel(
+                    key.underlying,
+                    index=self._day.index,
+                    board=self._day.board,
+                    states=self._day.states,
+                    baseline=self._baseline,
+                    last_recent_s=self._settings.last_recent_s,
+                )
             contracts = self._day.index.contracts(key.underlying, key.expiry)
             for row, strike in enumerate(contracts.strikes):
                 for is_call, side in ((True, contracts.calls), (False, contracts.puts)):
@@ -151,7 +191,10 @@ class ChainDesk:
 
     def _wish(self, key: ChainKey) -> None:
         priority = PORTFOLIO_PRIORITY if key in self._held else SCREEN_PRIORITY
-        self._subscriptions.want(_consumer(key), self._models[key].tokens, priority=priority)
+        model = self._models[key]
+        model.set_watched(key in self._watches)
+        tokens = (*model.tokens, *self._futures[key.underlying].tokens)
+        self._subscriptions.want(_consumer(key), tokens, priority=priority)
         self._on_wishes()
 
     def _drop(self, key: ChainKey) -> None:
@@ -159,6 +202,8 @@ class ChainDesk:
         if model is not None:
             for token in model.tokens:
                 self._greeks.pop(token, None)
+        if not any(other.underlying == key.underlying for other in self._models):
+            self._futures.pop(key.underlying, None)
         self._subscriptions.drop(_consumer(key))
         self._on_wishes()
 

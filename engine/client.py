@@ -10,6 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from engine.core.analysis import (
+    AttributionView,
+    PayoffView,
+    ScenarioView,
+    SeriesView,
+    SmileView,
+    VolatilityView,
+)
 from engine.core.commands import Command, Interpretation, Preview, Receipt
 from engine.core.events import EngineEvent
 from engine.core.identifiers import OrderNumber, StrategyNumber
@@ -24,6 +32,7 @@ from engine.core.views import (
     DeskView,
     DoctorView,
     EventChanges,
+    Integers,
     OrderChanges,
     UnderlyingView,
 )
@@ -42,6 +51,13 @@ class EngineClient(Protocol):
 
     def quote(self, token: int) -> Quote | None:
         """A watched instrument now; ``None`` when nothing is known of it."""
+        ...
+
+    def quote_marks(self, tokens: Sequence[int]) -> Integers:
+        """A number for each instrument that is another one whenever its quote is, its age apart; shape (n,).
+
+        Cheap for thousands of instruments: whoever follows many quotes asks for the marks, and reads what changed.
+        """
         ...
 
     async def watch_chain(self, key: ChainKey) -> None:
@@ -129,6 +145,78 @@ class EngineClient(Protocol):
 
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         """Events with a sequence greater than ``after``, oldest first, bounded to the newest."""
+        ...
+
+    async def payoff(
+        self, strategy: StrategyNumber, *, days_ahead: float = 0.0, volatility_shift: float = 0.0, points: int = 161
+    ) -> PayoffView:
+        """What a strategy makes at each price, at its nearest expiry and ``days_ahead`` from now.
+
+        Args:
+            strategy: Which.
+            days_ahead: Calendar days, 0 for now; at most to the nearest expiry.
+            volatility_shift: Added to every volatility of the curve "now", 0.01 is one point.
+            points: Prices on the axis.
+
+        Raises:
+            UnknownStrategy: there is no such strategy.
+            InvalidInput: an argument is beyond its bounds.
+        """
+        ...
+
+    async def scenario(
+        self,
+        strategy: StrategyNumber,
+        *,
+        days_ahead: float = 0.0,
+        moves: Sequence[float] = (),
+        shifts: Sequence[float] = (),
+    ) -> ScenarioView:
+        """Change of a strategy's money over moves of the forward (0.01 is +1 %) and shifts of volatility.
+
+        Axes that are left out are chosen; raises as ``payoff``.
+        """
+        ...
+
+    async def attribution(self, strategy: StrategyNumber) -> AttributionView:
+        """Why a strategy's money moved since this engine began to watch it.
+
+        Raises:
+            UnknownStrategy: there is no such strategy.
+        """
+        ...
+
+    async def smile(self, key: ChainKey) -> SmileView:
+        """The fitted volatility curve of an expiry.
+
+        Raises:
+            UnknownInstrument: no such underlying or expiry today.
+        """
+        ...
+
+    async def volatility(self, underlying: str) -> VolatilityView:
+        """Where an underlying's volatility stands: across expiries, in its own history, against what was realised.
+
+        Raises:
+            UnknownInstrument: no such underlying; aliases are understood.
+        """
+        ...
+
+    async def series(
+        self,
+        key: ChainKey,
+        start: datetime,
+        end: datetime,
+        *,
+        strike: float | None = None,
+        indicators: Sequence[str] = (),
+    ) -> SeriesView:
+        """Stored minutes of an expiry, or of one strike of it, in [start, end), with indicators by name.
+
+        Raises:
+            UnknownInstrument: no such underlying.
+            InvalidInput: an unknown indicator (the sentence lists them), or a time without a zone.
+        """
         ...
 
     async def next_orders(self, after: int | None = None) -> OrderChanges:

@@ -79,6 +79,7 @@ class DeskBuilder:
             budget=execution.budget if execution is not None else NO_BUDGET,
             day_profit=dict(day.profit) if day is not None else dict.fromkeys(Mark, Decimal(0)),
             day_profit_partial=dict(day.partial) if day is not None else {},
+            day_net=engine.portfolio.net_of_day(day) if engine.portfolio is not None and day is not None else {},
             margin_utilisation=engine.funds.utilisation if engine.funds is not None else None,
             unknown_orders=unknown,
             unread_events=engine.events.unread,

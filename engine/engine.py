@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from engine.analysis.desk_analysis import DeskAnalysis
 from engine.board_marks import BoardMarks
 from engine.brokers.kite.feed_messages import FeedTextKind, parse_text
 from engine.chain_desk import ChainDesk
@@ -32,6 +33,7 @@ from engine.order_facts import EngineFacts
 from engine.order_log import OrderLog
 from engine.parts import EngineParts
 from engine.portfolio.book import PortfolioBook
+from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.service import PortfolioService
 from engine.supervision import Supervisor
 
@@ -110,6 +112,15 @@ class Engine:
         self._day_date = today
         self.chains = ChainDesk(self.day, self.subscriptions, parts.chain, on_wishes=self.feed.sync)
         self.facts = EngineFacts(self.day, self._book, lambda: self.mode)
+        self.analysis = DeskAnalysis(
+            parts,
+            self.day,
+            self.chains,
+            self.facts,
+            portfolio=lambda: self.portfolio,
+            may_write=lambda: self.writer,
+            declare=self.supervisor.declare,
+        )
         self._subscribe_strip()
         ticker = parts.make_ticker(self.feed.listener, self.feed.desired, self.day.is_open)
         self.feed.attach(ticker)
@@ -121,6 +132,8 @@ class Engine:
         self._serve("upkeep", self._upkeep)
         if self.portfolio is not None:
             self._serve("portfolio", self.portfolio.run)
+        self._serve("attribution", self.analysis.strategies.run)
+        self._serve("chain history", self.analysis.series.run)
 
     async def stop(self) -> None:
         """Stop in order: answers that are out are waited for, what is owed is written, then the rest ends."""
@@ -131,6 +144,11 @@ class Engine:
                 await self.portfolio.stop()
             except StorageError as error:
                 logger.error("the portfolio could not be written at the end: %s", error)  # noqa: TRY400 - expected
+        if self.writer:
+            try:
+                await self.analysis.series.stop()
+            except StorageError as error:
+                logger.error("%d chain minutes could not be written: %s", self.analysis.series.waiting, error)  # noqa: TRY400
         self.feed.stopping()
         for task in self._services:
             task.cancel()
@@ -252,7 +270,11 @@ class Engine:
             epoch=epoch,
             new_reference=lambda: parts.random_bytes(REFERENCE_BYTES).hex(),
             is_session_open=lambda _: self.day.is_open(),
+            charges=ChargesBook(
+                parts.charge_rates, zone=parts.portfolio.zone, order_quantity_max=self.facts.order_quantity_max
+            ),
         )
+        portfolio.listen(self.analysis.strategies.on_entries)
         try:
             await portfolio.start()
         except StorageError:

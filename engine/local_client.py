@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from engine.core.analysis import (
+    AttributionView,
+    PayoffView,
+    ScenarioView,
+    SeriesView,
+    SmileView,
+    VolatilityView,
+)
 from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
@@ -35,6 +43,7 @@ from engine.core.views import (
     DeskView,
     DoctorView,
     EventChanges,
+    Integers,
     OrderChanges,
     UnderlyingView,
 )
@@ -79,6 +88,10 @@ class LocalClient:
         """See ``EngineClient``."""
         quote = self._engine.day.quote(token)
         return None if quote is None or quote.state is QuoteState.UNKNOWN else quote
+
+    def quote_marks(self, tokens: Sequence[int]) -> Integers:
+        """See ``EngineClient``."""
+        return self._engine.day.quote_marks(tokens)
 
     # -- interest --------------------------------------------------------------------------------------------------
 
@@ -183,6 +196,51 @@ class LocalClient:
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         """See ``EngineClient``."""
         return self._engine.events.after(after)
+
+    async def payoff(
+        self, strategy: StrategyNumber, *, days_ahead: float = 0.0, volatility_shift: float = 0.0, points: int = 161
+    ) -> PayoffView:
+        """See ``EngineClient``."""
+        return await self._engine.analysis.strategies.payoff(
+            strategy, days_ahead=days_ahead, volatility_shift=volatility_shift, points=points
+        )
+
+    async def scenario(
+        self,
+        strategy: StrategyNumber,
+        *,
+        days_ahead: float = 0.0,
+        moves: Sequence[float] = (),
+        shifts: Sequence[float] = (),
+    ) -> ScenarioView:
+        """See ``EngineClient``."""
+        return await self._engine.analysis.strategies.scenario(
+            strategy, days_ahead=days_ahead, moves=moves, shifts=shifts
+        )
+
+    async def attribution(self, strategy: StrategyNumber) -> AttributionView:
+        """See ``EngineClient``."""
+        return await self._engine.analysis.strategies.attribution(strategy)
+
+    async def smile(self, key: ChainKey) -> SmileView:
+        """See ``EngineClient``."""
+        return await self._engine.analysis.market.smile(key)
+
+    async def volatility(self, underlying: str) -> VolatilityView:
+        """See ``EngineClient``."""
+        return await self._engine.analysis.market.volatility(underlying)
+
+    async def series(
+        self,
+        key: ChainKey,
+        start: datetime,
+        end: datetime,
+        *,
+        strike: float | None = None,
+        indicators: Sequence[str] = (),
+    ) -> SeriesView:
+        """See ``EngineClient``."""
+        return await self._engine.analysis.market.series(key, start, end, strike=strike, indicators=indicators)
 
     async def next_orders(self, after: int | None = None) -> OrderChanges:
         """See ``EngineClient``."""

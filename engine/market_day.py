@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from engine.calendar.rules import MarketRules
@@ -9,7 +10,7 @@ from engine.calendar.sessions import MarketState, SessionCalendar
 from engine.core.instruments import Instrument
 from engine.core.ports import Clock
 from engine.core.quotes import Quote
-from engine.core.views import SessionView
+from engine.core.views import Integers, SessionView
 from engine.core.vocabulary import InstrumentKind
 from engine.instrument_service import LoadedInstruments
 from engine.market.instrument_index import InstrumentIndex
@@ -146,6 +147,11 @@ class MarketDay:
     def quote(self, token: int) -> Quote | None:
         """One instrument's quote now, with its state."""
         return self.board.quote(token, states=self.states, now_ns=int(self.clock.monotonic() * NS_PER_S))
+
+    def quote_marks(self, tokens: Sequence[int]) -> Integers:
+        """A number for each instrument that is another one whenever its quote or state is; shape (n,)."""
+        slots = self.board.slots_of(tokens)
+        return self.states.marks(self.board, slots, int(self.clock.monotonic() * NS_PER_S))
 
     def _local(self, moment: datetime) -> str:
         return f"{moment.astimezone(self.calendar.zone):%a %d %b %H:%M} IST"

@@ -38,6 +38,14 @@ class EngineFacts:
         """The exchange's largest quantity of one order."""
         return self._day.rules.freeze_quantity(instrument.name)
 
+    def order_quantity_max(self, key: InstrumentKey) -> int | None:
+        """The most units that one order takes: whole lots within the freeze quantity; ``None`` when it is not known."""
+        instrument = self.instrument(key)
+        freeze = None if instrument is None else self.freeze_quantity(instrument)
+        if instrument is None or freeze is None:
+            return None
+        return freeze // instrument.lot_size * instrument.lot_size or None
+
     def positions(self) -> tuple[HeldPosition, ...] | None:
         """Net positions by our own ledger, fills of this moment included."""
         book = self._book()

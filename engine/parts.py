@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.brokers.feed import FeedListener, FeedMode
 from engine.calendar.rules import MarketRules
 from engine.calendar.sessions import SessionCalendar
+from engine.charges.rates import ChargeRates
 from engine.core.identifiers import InstrumentKey
 from engine.core.ports import BrokerReads, Clock, OrderRoad, Repositories
 from engine.core.views import Check
@@ -37,6 +38,8 @@ class EngineParts:
     """Makes the feed from its listener, what is desired of it, and whether the session is open."""
     calendar: SessionCalendar
     rules: MarketRules
+    charge_rates: ChargeRates
+    """What trading costs besides the price."""
     strip: Sequence[tuple[str, InstrumentKey]]
     """Label and instrument of each figure of the index strip."""
     start_mode: Mode

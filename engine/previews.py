@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from engine.core.commands import (
     ArchiveStrategy,
     CancelOrders,
@@ -19,10 +21,11 @@ from engine.core.commands import (
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
 from engine.core.quotes import DepthWalk, Quote, walk_depth
-from engine.core.vocabulary import InstrumentKind, OrderType, Side
+from engine.core.vocabulary import InstrumentKind, OrderType, QuoteState, Side
 from engine.engine import Engine
 from engine.execution.words import grouped, grouped_decimal
 from engine.language.describe import contract_words
+from engine.preview_charges import charges_and_back, expiry_notes, order_charges
 
 NO_EXECUTOR = Violation(check="writer", message="This engine can only look: another one is the writer of the account.")
 
@@ -76,19 +79,47 @@ def _order(engine: Engine, request: OrderRequest) -> Preview:
     held = engine.facts.positions() or ()
     before = sum(item.signed_quantity for item in held if item.instrument.token == instrument.token)
     after = before + request.side.sign * request.quantity
+    charges = charges_and_back(
+        engine.parts.charge_rates, engine.day.today(), request, price, quote=quote, before=before
+    )
+    own_notes = (
+        *_cover_note(request, instrument, before, after),
+        *_expiry_notes(engine, request, instrument, after),
+    )
     return Preview(
         sentence=_sentence(request, instrument, cash, before, after),
         violations=violations,
-        notes=(*notes, *_cover_note(request, instrument, before, after)),
+        notes=(*notes, *own_notes),
         request=request,
         lots=Decimal(request.quantity) / instrument.lot_size,
         lot_size=instrument.lot_size,
         token=instrument.token,
         quote=quote,
         cash=cash,
+        charges=charges.once,
+        round_trip_charges=charges.round_trip,
+        charge_notes=charges.notes,
         impact=impact,
         position_before=before,
         position_after=after,
+    )
+
+
+def _expiry_notes(engine: Engine, request: OrderRequest, instrument: Instrument, after: int) -> tuple[str, ...]:
+    """What an index option pays that is left to expire today; options on stocks settle by delivery."""
+    rules = engine.day.rules
+    if not (instrument.kind.is_option and rules.is_index(instrument.name)):
+        return ()
+    token = rules.index_token(instrument.name)
+    index = engine.day.quote(token) if token is not None else None
+    return expiry_notes(
+        engine.parts.charge_rates,
+        engine.day.today(),
+        request,
+        instrument,
+        after,
+        spot=index.last if index is not None and index.state is QuoteState.LIVE else None,
+        order_quantity_max=engine.facts.order_quantity_max(request.instrument),
     )
 
 
@@ -140,6 +171,13 @@ def _modification(engine: Engine, command: ModifyOrder) -> Preview:
     if record is None:
         return Preview(sentence=f"Modifies o{command.number}.", violations=violations)
     change = command.change
+    request = record.request
+    changed = msgspec.structs.replace(
+        request,
+        quantity=request.quantity if change.quantity is None else change.quantity,
+        price=request.price if change.price is None else change.price,
+    )
+    charges = order_charges(engine.parts.charge_rates, engine.day.today(), changed, changed.price)
     parts = [
         f"{word} {'none' if old is None else grouped_decimal(Decimal(old))} > {grouped_decimal(Decimal(new))}"
         for word, old, new in (
@@ -156,6 +194,8 @@ def _modification(engine: Engine, command: ModifyOrder) -> Preview:
         sentence=f"Modifies o{command.number} {record.request.side} {name}: {words}.",
         violations=violations,
         request=record.request,
+        charges=charges.once,
+        charge_notes=charges.notes,
         token=instrument.token if instrument is not None else None,
         quote=engine.day.quote(instrument.token) if instrument is not None else None,
         lot_size=instrument.lot_size if instrument is not None else None,

@@ -18,7 +18,7 @@ from engine.language.resolver import OrderDefaults
 from engine.market_day import MarketDay
 from engine.portfolio.book import PortfolioBook
 
-PLACES = ("desk", "chain", "ticket", "depth", "strategies", "orders", "events", "help")
+PLACES = ("desk", "chain", "ticket", "depth", "strategies", "strategy", "volatility", "orders", "events", "help")
 
 
 class EngineResolver:

@@ -5,6 +5,48 @@ from __future__ import annotations
 import msgspec
 
 
+class SeriesSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Option chains by the minute: how they are sampled, kept and read. Seconds are of this machine."""
+
+    sample_s: float = 1.0
+    """How often watched and held chains are looked at for their minute; more often while market time runs fast."""
+    save_s: float = 5.0
+    """How often finished minutes are written."""
+    batch_max: int = 32
+    """Most minutes of chains in one write."""
+    waiting_max: int = 600
+    """Most minutes of chains that wait while the database takes none; beyond it the oldest are lost, which is said."""
+    chains_max: int = 64
+    """Chains whose last recorded picture is remembered, so that no picture stands for two minutes."""
+    keep_expiry_days: int = 400
+    """Days for which an expiry's minutes are kept; each day's last volatility is kept for good."""
+    keep_strike_days: int = 45
+    """Days for which the minutes of single strikes are kept."""
+    retention_check_s: float = 60.0
+    """How often it is seen whether a new day has begun, on which old minutes are deleted."""
+    span_days_max: int = 31
+    """Longest span of minutes that one question may ask for, days."""
+    indicators_max: int = 16
+    """Most indicators in one question."""
+    indicator_history_days: int = 5
+    """So many days before the asked span are read too, for indicators that remember."""
+
+
+class VolatilitySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where volatility stands: against its own history and against what was realised."""
+
+    days_to_expiry_min: int = 2
+    """An expiry with fewer days left says nothing about volatility and is passed over for rank and percentile."""
+    rank_days: int = 252
+    """Stored days that rank and percentile look at, at most."""
+    rank_days_min: int = 20
+    """Fewer stored days are no history: there is no rank then."""
+    realised_sessions: int = 10
+    """Sessions of stored minutes that realised volatility looks at, at most."""
+    reread_s: float = 20.0
+    """What was read from the database is given again for so long; minutes come once a minute."""
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Paces and bounds; durations in seconds of this machine."""
 
@@ -44,5 +86,9 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A connection without a byte for longer is suspect: its quotes read STALE, and it is replaced."""
     clock_offset_max_s: float = 0.5
     """Doctor: largest difference between this machine's and the broker's clock."""
+    smile_refit_s: float = 1.0
+    """A watched chain's smile is fitted at most this often."""
+    series: SeriesSettings = SeriesSettings()
+    volatility: VolatilitySettings = VolatilitySettings()
     disk_free_min_mb: int = 500
     """Doctor: least free space beside the database."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage.accounts import PostgresAccounts
 from storage.candles import PostgresCandles
+from storage.chain_series import PostgresChainSeries
 from storage.instruments import PostgresInstruments
 from storage.ledger import PostgresLedger
 from storage.order_journal import PostgresOrderJournal
@@ -27,6 +28,7 @@ class PostgresRepositories:
         self._ledger = PostgresLedger(database)
         self._strategies = PostgresStrategies(database)
         self._candles = PostgresCandles(database)
+        self._chain_series = PostgresChainSeries(database)
         self._writer_lock = writer_lock
 
     @property
@@ -58,6 +60,11 @@ class PostgresRepositories:
     def candles(self) -> PostgresCandles:
         """Minute candles of strategy money."""
         return self._candles
+
+    @property
+    def chain_series(self) -> PostgresChainSeries:
+        """Option chains by the minute."""
+        return self._chain_series
 
     @property
     def writer_lock(self) -> PostgresWriterLock:

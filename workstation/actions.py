@@ -11,16 +11,19 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from engine.core.errors import InvalidInput
-from workstation.presenters.action_table import ACTIONS, Action, Place
+from workstation.presenters.action import Action, Place
+from workstation.presenters.action_table import ACTIONS
 
 __all__ = ["ACTIONS", "PLACE_TITLES", "Action", "Place", "Registry", "key_sign"]
 
 PLACE_TITLES = {
     Place.APP: "Everywhere",
-    Place.DESK: "On the Desk",
+    Place.DESK: "On every screen",
     Place.CHAIN: "Chain, ticket and depth",
     Place.LIST: "Lists",
     Place.STRATEGIES: "Strategies",
+    Place.STRATEGY: "Strategy screen",
+    Place.VOLATILITY: "Volatility screen",
     Place.ORDERS: "Orders",
     Place.EVENTS: "Events",
     Place.BAR: "Command bar",

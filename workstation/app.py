@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
@@ -26,7 +26,12 @@ from workstation.presenters.help import help_lines
 from workstation.presenters.settings import TerminalSettings
 from workstation.screens.context import DeskContext
 from workstation.screens.desk import DeskScreen
+from workstation.screens.everywhere import KeysEverywhere
+from workstation.screens.place import PlaceScreen
+from workstation.screens.places import STRATEGY, VOLATILITY
+from workstation.screens.strategy import StrategyScreen
 from workstation.screens.submissions import Submissions
+from workstation.screens.volatility import VolatilityScreen
 from workstation.themes import DEFAULT_THEME, desk_themes, variable_defaults
 from workstation.widgets.bindings import bindings_of
 
@@ -34,6 +39,11 @@ STYLES = Path(__file__).parent / "styles" / "desk.tcss"
 DRAIN_S = 5.0
 """How long leaving waits for receipts of commands already handed over."""
 HELP_WIDTH = 76
+PLACES: Mapping[str, Callable[[DeskContext, str], PlaceScreen]] = {
+    STRATEGY: StrategyScreen,
+    VOLATILITY: VolatilityScreen,
+}
+"""The screens that lie over the Desk; the second argument is what to look at."""
 AFTER_QUIT = "This terminal ends; what rests at the broker goes on there."
 
 
@@ -48,7 +58,12 @@ class ActionProvider(Provider):
         app = self.app
         if not isinstance(app, WorkstationApp):
             return []
-        return [action for action in app.registry.actions if action.palette]
+        return [action for action in app.registry.actions if action.palette and self._can(action)]
+
+    def _can(self, action: Action) -> bool:
+        """Whether the screen below the palette has such an action; what the program itself does is always there."""
+        owner, _, call = action.handler.partition(".")
+        return owner != "screen" or hasattr(self.screen, f"action_{call.partition('(')[0]}")
 
     async def discover(self) -> Hits:
         """Everything, before anything is typed."""
@@ -127,6 +142,7 @@ class WorkstationApp(App[None], inherit_bindings=False):
             state=self._state,
             run=self._run,
             submit=self._submit,
+            open_place=self._open_place,
             new_key=new_key,
         )
         for theme in desk_themes():
@@ -168,8 +184,23 @@ class WorkstationApp(App[None], inherit_bindings=False):
     def on_key(self, event: events.Key) -> None:
         """Counts and pairs of keys. Here, and not in a pane, because here keys arrive in the order they were typed."""
         screen = self.screen
-        if isinstance(screen, DeskScreen) and screen.take_key(event.key, event.character):
+        if isinstance(screen, KeysEverywhere) and screen.take_key(event.key, event.character):
             event.prevent_default()
+
+    def _open_place(self, name: str, subject: str) -> None:
+        """Put a screen over the Desk, in place of one that lies there; any other name is the Desk itself."""
+        make = PLACES.get(name)
+        over = isinstance(self.screen, PlaceScreen)
+        if make is not None and over:
+            self.switch_screen(make(self._shared, subject))
+        elif make is not None:
+            self.push_screen(make(self._shared, subject))
+        else:
+            if over:
+                self.pop_screen()
+            desk = self.screen_stack[0]
+            if isinstance(desk, DeskScreen):
+                desk.go_to(subject)
 
     def action_help(self) -> None:
         """Every key."""

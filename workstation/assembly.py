@@ -22,6 +22,7 @@ from engine.brokers.kite.ticker import KiteTicker, TickerSettings
 from engine.brokers.kite.transport import HttpSettings, KiteTransport
 from engine.calendar.rules import read_rules, read_sessions
 from engine.calendar.sessions import SessionCalendar
+from engine.charges.rates import read_charge_rates
 from engine.clocks import SystemClock, VenueClock
 from engine.core.errors import SetupError
 from engine.core.identifiers import AccountId, InstrumentKey
@@ -279,6 +280,7 @@ async def _parts(
         ),
         calendar=SessionCalendar(read_sessions()),
         rules=read_rules(),
+        charge_rates=read_charge_rates(),
         strip=[(label, InstrumentKey.parse(key)) for label, key in STRIP],
         start_mode=configuration.venue.start_mode,
         read_only=read_only,
@@ -289,7 +291,11 @@ async def _parts(
         settings=configuration.engine,
         execution=configuration.orders,
         portfolio=configuration.portfolio,
-        chain=ChainSettings(rate=configuration.analytics.rate, last_recent_s=configuration.analytics.last_recent_s),
+        chain=ChainSettings(
+            rate=configuration.analytics.rate,
+            last_recent_s=configuration.analytics.last_recent_s,
+            smile_refit_s=configuration.engine.smile_refit_s,
+        ),
         defaults=OrderDefaults(
             product=configuration.language.product, market_protection=configuration.language.market_protection
         ),

@@ -55,6 +55,8 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     below: str = "↓"
     ellipsis: str = "…"
     plus_minus: str = "±"
+    dots: str = "⣿"
+    """A full braille cell, where curves may be drawn with its dots; empty where they may not."""
 
 
 UNICODE = Glyphs()
@@ -77,6 +79,7 @@ ASCII = Glyphs(
     below="v",
     ellipsis="..",
     plus_minus="+-",
+    dots="",
 )
 
 
@@ -205,6 +208,13 @@ def volatility(value: float | None, glyphs: Glyphs = UNICODE) -> str:
         return glyphs.unknown
     percent = exact(value) * 100
     return decimal_text(percent, 0 if rounded(percent, 1) >= 100 else 1)
+
+
+def volatility_points(value: float | None, glyphs: Glyphs = UNICODE, *, places: int = 2) -> str:
+    """A difference of annual volatilities in percentage points: -0.012 is ``-1.20``."""
+    if value is None or not known(value):
+        return glyphs.unknown
+    return decimal_text(exact(value) * 100, places, sign=True)
 
 
 def signed_percent(value: Number | None, glyphs: Glyphs = UNICODE, *, places: int = 2) -> str:

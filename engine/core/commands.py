@@ -156,6 +156,14 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     impact: DepthWalk | None = None
     margin: Decimal | None = None
     """As the broker says; ``None`` until it has."""
+    charges: Decimal | None = None
+    """What the order would pay if it filled wholly at its price (at market: at the depth's), rupees; ``None`` when it
+    is no order, or when a charge is not known."""
+    round_trip_charges: Decimal | None = None
+    """``charges`` and those of leaving what the order opens at the present touch, today, rupees; ``None`` when it only
+    leaves, changes an order, or when nobody quotes the other side now."""
+    charge_notes: tuple[str, ...] = ()
+    """Why the charges of an order, or of its round trip, are not known."""
     position_before: int | None = None
     position_after: int | None = None
     """Signed units of this instrument in the account, working orders not counted."""

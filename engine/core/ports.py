@@ -21,7 +21,9 @@ from engine.core.ledger import LedgerEntry
 from engine.core.orders import BrokerOrder, OrderEvent, OrderIntent, OrderRecord, OrderRequest, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.series import ChainMinute, ChainSeries, DailyVolatility, StrikeSeries
 from engine.core.strategies import M2mCandle, Strategy
+from engine.core.views import ChainKey
 from engine.core.vocabulary import Exchange, Variety
 
 
@@ -257,4 +259,44 @@ class Repositories(Protocol):
     @property
     def candles(self) -> CandleRepository: ...  # noqa: D102
     @property
+    def chain_series(self) -> ChainSeriesRepository: ...  # noqa: D102
+    @property
     def writer_lock(self) -> WriterLock: ...  # noqa: D102
+
+
+class ChainSeriesRepository(Protocol):
+    """Option chains by the minute, for charts and statistics. Writing needs no epoch: the same minutes are the same."""
+
+    async def save(self, minutes: Sequence[ChainMinute]) -> None:
+        """Insert, or replace what is there of the same minutes and strikes, all or none; again changes nothing.
+
+        Raises:
+            StorageError: nothing of the batch was written.
+        """
+        ...
+
+    async def between(self, key: ChainKey, start: datetime, end: datetime) -> ChainSeries:
+        """An expiry's minutes that begin in [start, end), oldest first; missing minutes are missing."""
+        ...
+
+    async def strikes_between(
+        self, key: ChainKey, start: datetime, end: datetime, *, strike: float | None = None
+    ) -> StrikeSeries:
+        """Minutes in [start, end) of one strike, or of all, by minute and then by strike."""
+        ...
+
+    async def daily_atm_volatility(self, underlying: str, days: int, *, days_to_expiry_min: int = 0) -> DailyVolatility:
+        """The last ATM volatility of each of the newest ``days`` days that have one, oldest first.
+
+        A day's volatility is that of the nearest expiry at least ``days_to_expiry_min`` days after it: an expiry's own
+        last day says little about volatility.
+        """
+        ...
+
+    async def delete_before(self, *, minutes: datetime, strikes: datetime) -> int:
+        """Delete minutes of expiries before ``minutes`` and of strikes before ``strikes``; the days' volatility stays.
+
+        Returns:
+            Rows deleted.
+        """
+        ...

@@ -58,12 +58,12 @@ class LegValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StrategyValue(msgspec.Struct, frozen=True, kw_only=True):
-    """A strategy valued now, gross of charges. ``partial`` names legs left out of the total of that mark."""
+    """A strategy valued now, gross and net of charges. ``partial`` names legs left out of the total of that mark."""
 
     strategy: Strategy
     legs: tuple[LegValue, ...]
     profit: dict[Mark, Decimal]
-    """Sum over the legs that have the mark; 0 for no legs."""
+    """Gross: sum over the legs that have the mark; 0 for no legs."""
     realised: Decimal
     partial: dict[Mark, tuple[str, ...]]
     """Leg names (``3.2``) without that mark; empty when the total is whole."""
@@ -71,6 +71,16 @@ class StrategyValue(msgspec.Struct, frozen=True, kw_only=True):
     """Rupees per index point; ``None`` when any open leg has none."""
     theta: float | None = None
     """Rupees per calendar day."""
+    charges_paid: Decimal | None = None
+    """What its fills have paid, rupees; ``None`` when a charge is not known."""
+    exit_charges: Decimal | None = None
+    """What leaving every open leg now, at the exit mark, would pay; ``None`` when a charge or an exit is not known."""
+    charge_notes: tuple[str, ...] = ()
+    """Why charges are not known, one sentence each."""
+    net: dict[Mark, Decimal | None] = {}
+    """``profit`` less the charges paid, partial where it is; ``None`` while those are not known."""
+    net_at_exit: Decimal | None = None
+    """What leaving now would leave: profit on the exit mark less the charges paid and those of the exit."""
 
     @property
     def open_legs(self) -> int:

@@ -61,6 +61,21 @@ class ChainColumns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Own signed units."""
     working: Integers
     """Own working orders on the contract (a count)."""
+    theoretical: Floats
+    """Value by the smile fitted to all *other* strikes, index points."""
+    mispricing: Floats
+    """Price that the volatility was taken from less ``theoretical``, index points: positive is dear."""
+    spread_percent: Floats
+    """Ask less bid, percent of the mid; NaN unless both are there and not crossed."""
+    liquidity: Floats
+    """0 (cannot be traded) to 100."""
+    build_up: Codes
+    """Price against the previous close, open interest against the day's first: 0 unknown, 1 neutral, 2 long build-up,
+    3 short build-up, 4 long unwinding, 5 short covering."""
+    intrinsic: Floats
+    """Against the forward, discounted, index points."""
+    extrinsic: Floats
+    """Price that the volatility was taken from less ``intrinsic``, index points."""
 
 
 class ChainHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +88,11 @@ class ChainHeader(msgspec.Struct, frozen=True, kw_only=True):
     exchange: Exchange
     seconds_to_expiry: float
     spot: float | None
+    """By ``spot_source``: the index as last heard, or the synthetic one while the exchange does not move the index."""
     spot_state: QuoteState
+    """Of the index."""
+    spot_source: str
+    """``index``, ``synthetic`` (the forward less the carry measured while the index still moved) or ``none``."""
     forward: float | None
     forward_source: str
     """``parity``, ``future`` or ``none``."""
@@ -85,6 +104,28 @@ class ChainHeader(msgspec.Struct, frozen=True, kw_only=True):
     pcr_open_interest: float | None
     pcr_volume: float | None
     max_pain: float | None
+    carry: float | None
+    """Annualised, forward against the moving index, 0.065 is 6.5 %; while the index stands still, as last measured."""
+    expected_move: float | None
+    """Index points, one side: the ATM straddle's price."""
+    one_sigma_move: float | None
+    """Index points, one side: forward times ATM volatility times the root of time."""
+    smile_grade: str
+    """A, B, C or ``none``."""
+    smile_reason: str
+    """Why the grade is not A."""
+    risk_reversal: float | None
+    """25-delta call less 25-delta put, volatility."""
+    butterfly: float | None
+    """Mean of the 25-delta wings less at the money, volatility."""
+    call_walls: tuple[float, ...]
+    """Strikes at or above the forward with the most open interest of calls, largest first."""
+    put_walls: tuple[float, ...]
+    """Strikes at or below the forward with the most open interest of puts, largest first."""
+    gamma_exposure: float | None
+    """Rupees of hedging per one percent move, calls positive and puts negative (dealers long calls, short puts)."""
+    gamma_unknown: int
+    """Options with open interest whose gamma is unknown; they are not in ``gamma_exposure``."""
     reason: str = ""
 
 
@@ -167,7 +208,10 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     feed: FeedView
     budget: BudgetGauge
     day_profit: dict[Mark, Decimal]
+    """Gross."""
     day_profit_partial: dict[Mark, tuple[str, ...]]
+    day_net: dict[Mark, Decimal | None] = {}
+    """``day_profit`` less what the day's fills have paid; ``None`` while a charge is not known."""
     margin_utilisation: Decimal | None
     unknown_orders: int
     unread_events: int

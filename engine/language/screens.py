@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from engine.core.commands import GoTo, Quit, SetMark, SetMode, ShowChain
 from engine.core.vocabulary import Mark, Mode
 from engine.language.contracts import read_expiry_label, read_underlying
 from engine.language.cursor import Cursor, nearest
 from engine.language.resolver import Resolver
+from engine.language.targets import read_strategy
+
+_STRATEGY = re.compile(r"#\d{1,15}", re.ASCII)
 
 
-def read_show(cursor: Cursor, resolver: Resolver) -> ShowChain:
-    """Read what follows ``show``: an underlying, perhaps an expiry."""
+def read_show(cursor: Cursor, resolver: Resolver) -> ShowChain | GoTo:
+    """Read what follows ``show``: an underlying, perhaps an expiry; or a strategy, ``#3``, with its sign."""
+    token = cursor.peek()
+    if token is not None and _STRATEGY.fullmatch(token.text):
+        return _strategy(cursor, resolver)
     underlying = read_underlying(cursor, resolver)
     label = read_expiry_label(cursor, resolver, underlying)
     cursor.finish("After the underlying: an expiry such as w0, m0 or 01dec.")
@@ -18,8 +26,11 @@ def read_show(cursor: Cursor, resolver: Resolver) -> ShowChain:
 
 
 def read_go(cursor: Cursor, resolver: Resolver) -> GoTo:
-    """Read what follows ``go``: a screen or pane."""
+    """Read what follows ``go``: a screen or pane, or a strategy, ``#3``."""
     places = resolver.places()
+    first = cursor.peek()
+    if first is not None and _STRATEGY.fullmatch(first.text):
+        return _strategy(cursor, resolver)
     token = cursor.take("Needs a screen, such as orders.", places)
     for place in places:
         if place.casefold() == token.word:
@@ -28,6 +39,13 @@ def read_go(cursor: Cursor, resolver: Resolver) -> GoTo:
     near = nearest(token.text, places)
     hint = f"Nearest: {', '.join(near)}." if near else f"Screens: {', '.join(places)}."
     raise cursor.wrong(f'"{token.text}" is not a screen. {hint}', token, near or places)
+
+
+def _strategy(cursor: Cursor, resolver: Resolver) -> GoTo:
+    """The screen of a strategy; it must be an active one."""
+    strategy = read_strategy(cursor, resolver)
+    cursor.finish("Nothing follows the strategy.")
+    return GoTo(place=f"#{strategy.number}")
 
 
 def read_mark(cursor: Cursor, _resolver: Resolver) -> SetMark:

@@ -1,7 +1,8 @@
 """One expiry's chain, live: quotes off the board, marked by the analytics, as a picture with a sequence.
 
 A model looks at the board when asked (once a frame), and computes only when a contract of its own changed, own
-positions changed, or a second has passed: time itself moves theta, ages and states.
+positions changed, or a second has passed: time itself moves theta, ages and states. What costs most and only a person
+or a script looks at (smile, theoretical values, walls) is computed only while somebody watches.
 
 Invariant: what is not known is NaN (``None`` in the header) with a reason; nothing unknown is ever 0.
 """
@@ -17,16 +18,20 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from engine.analytics.chain import ChainMarks, SideMarks
-from engine.analytics.forward import ForwardGrade, ForwardSource
+from engine.analytics.chain import SideMarks
+from engine.analytics.chain_extras import SideExtras
 from engine.analytics.implied_volatility import IvReason
+from engine.analytics.open_interest import BuildUp
+from engine.analytics.smile import Smile
 from engine.calendar.sessions import SessionCalendar, years_to_expiry
 from engine.core.errors import UnknownInstrument
 from engine.core.instruments import Instrument
-from engine.core.views import ChainColumns, ChainHeader, ChainKey, ChainView, Codes, Floats, Integers
+from engine.core.views import ChainColumns, ChainKey, ChainView, Floats, Integers
 from engine.core.vocabulary import QuoteState
 from engine.market.chain_changes import OpenInterestBaseline, OpenInterestChange, RowChanges
-from engine.market.chain_inputs import ChainQuotes, ChainSettings, known, mark_quotes, read_quotes
+from engine.market.chain_header import ChainFacts, SpotWatch, chain_header
+from engine.market.chain_inputs import ChainQuotes, ChainSettings, read_quotes
+from engine.market.chain_marker import ChainMarker
 from engine.market.instrument_index import InstrumentIndex
 from engine.market.quotes_board import QuotesBoard
 from engine.market.staleness import Staleness
@@ -63,15 +68,23 @@ class ChainModel:
         self._sequences = sequences
         self._strikes: Floats = np.array([float(strike) for strike in strikes])
         self._strikes.flags.writeable = False
-        self._index = index.index_instrument(key.underlying)
-        self._future = contracts.future
+        index_row = index.index_instrument(key.underlying)
         sides = [_token(side.get(strike)) for side in (contracts.calls, contracts.puts) for strike in strikes]
         self._option_tokens: Integers = np.array(sides, np.int64)
-        self._tokens = (*sides, _token(self._index), _token(self._future))
+        self._tokens = (*sides, _token(index_row), _token(contracts.future))
         first = next(iter((*contracts.calls.values(), *contracts.puts.values())))
-        self._labels = next(item.labels for item in index.expiries(key.underlying) if item.expiry == key.expiry)
-        self._exchange = first.exchange
-        self._lot_size = contracts.lot_size
+        self._facts = ChainFacts(
+            underlying=key.underlying,
+            expiry=key.expiry,
+            labels=next(item.labels for item in index.expiries(key.underlying) if item.expiry == key.expiry),
+            lot_size=contracts.lot_size,
+            exchange=first.exchange,
+            has_index=index_row is not None,
+        )
+        self._marker = ChainMarker(self._strikes, settings, lot_size=contracts.lot_size, tick=float(first.tick_size))
+        self._spot = SpotWatch()
+        self._nothing = _no_extras(len(strikes))
+        self._watched = True
         self._instant = calendar.expiry_instant(key.expiry, is_index=index.rules.is_index(key.underlying))
         self._interest = OpenInterestChange(self._option_tokens, baseline)
         self._position: Integers = np.zeros(len(sides), np.int64)
@@ -112,6 +125,20 @@ class ChainModel:
         # An option on no strike has token 0, which is nobody's position.
         self._position, self._working = position, orders
         self._own_changed = True
+
+    def set_watched(self, watched: bool) -> None:
+        """Say whether somebody looks at it (at first somebody does); while nobody does, extras are left out."""
+        if watched is not self._watched:
+            self._watched = watched
+            self._own_changed = True
+
+    def smile(self, now_market: datetime, now_monotonic: float) -> Smile | None:
+        """The fitted smile, at most ``smile_refit_s`` old while packets come; ``None`` when it was never looked at.
+
+        Whoever does not watch may ask too: then it is fitted now, at the same pace.
+        """
+        self.refresh(now_market, now_monotonic, self._since)
+        return self._marker.smile(now_monotonic)
 
     def refresh(self, now_market: datetime, now_monotonic: float, since: int = 0) -> ChainView:
         """The chain now.
@@ -161,13 +188,25 @@ class ChainModel:
         self._board_sequence = self._board.sequence
         self._seen = int(quotes.sequence.max()) if quotes.sequence.size else 0
         left = years_to_expiry(now_market, self._instant)
-        marks = mark_quotes(self._strikes, quotes, self._settings, years=left.years, now=now_market)
-        header = self._header(quotes, marks, (self._instant - now_market).total_seconds())
         day = self._calendar.day_of(now_market)
         size = self._option_tokens.size
         interest = self._interest.percent(day, quotes.open_interest[:size], quotes.sequence[:size])
-        calls = self._columns(quotes, marks.call, interest, slice(0, size // 2))
-        puts = self._columns(quotes, marks.put, interest, slice(size // 2, size))
+        marked = self._marker.mark(
+            quotes,
+            interest,
+            years=left.years,
+            now_market=now_market,
+            now_monotonic=now_monotonic,
+            with_extras=self._watched,
+        )
+        marks, extras = marked.quotes.marks, marked.extras
+        index, index_state = float(quotes.last[size]), QuoteState(int(quotes.state[size]))
+        spot = self._spot.spot(index, index_state, marks.forward, left.years, day)
+        seconds = (self._instant - now_market).total_seconds()
+        header = chain_header(self._facts, quotes, marked, spot, seconds)
+        half = size // 2
+        calls = self._columns(quotes, marks.call, extras and extras.call, interest, slice(0, half))
+        puts = self._columns(quotes, marks.put, extras and extras.put, interest, slice(half, size))
         rows = self._changes.changed_rows(calls, puts)
         before = self._view
         sequence = before.sequence if before is not None else 0
@@ -184,7 +223,9 @@ class ChainModel:
             changed=self._changes.since(since, sequence),
         )
 
-    def _columns(self, quotes: ChainQuotes, marks: SideMarks, interest: Floats, rows: slice) -> ChainColumns:
+    def _columns(
+        self, quotes: ChainQuotes, marks: SideMarks, extras: SideExtras | None, interest: Floats, rows: slice
+    ) -> ChainColumns:
         state = quotes.state[rows]
         reason = marks.reason
         # The analytics see a stale quote as none at all; here it is known that there is one.
@@ -192,6 +233,8 @@ class ChainModel:
         if withheld.any():
             priced = ~(np.isnan(quotes.bid[rows]) & np.isnan(quotes.ask[rows]) & np.isnan(quotes.last[rows]))
             reason = np.where(withheld & priced, np.uint8(IvReason.STALE), reason)
+        if extras is None:
+            extras = self._nothing
         columns = ChainColumns(
             token=self._option_tokens[rows],
             bid=quotes.bid[rows],
@@ -211,52 +254,21 @@ class ChainModel:
             age_s=quotes.age_s[rows],
             position=self._position[rows],
             working=self._working[rows],
+            theoretical=self._of_listed(extras.theoretical, rows),
+            mispricing=extras.mispricing,
+            spread_percent=extras.spread_percent,
+            liquidity=extras.liquidity,
+            build_up=extras.build_up,
+            intrinsic=self._of_listed(extras.intrinsic, rows),
+            extrinsic=extras.extrinsic,
         )
         for name in ChainColumns.__struct_fields__:
             getattr(columns, name).flags.writeable = False
         return columns
 
-    # -- header -------------------------------------------------------------------------------------------------
-
-    def _header(self, quotes: ChainQuotes, marks: ChainMarks, seconds: float) -> ChainHeader:
-        size = self._option_tokens.size
-        spot = known(float(quotes.last[size]))
-        forward, statistics = marks.forward, marks.statistics
-        return ChainHeader(
-            underlying=self._key.underlying,
-            expiry=self._key.expiry,
-            labels=self._labels,
-            lot_size=self._lot_size,
-            exchange=self._exchange,
-            seconds_to_expiry=max(seconds, 0.0),
-            spot=spot,
-            spot_state=QuoteState(int(quotes.state[size])),
-            forward=known(forward.forward),
-            forward_source=forward.source.value,
-            forward_grade="" if forward.grade is ForwardGrade.NONE else forward.grade.value,
-            atm_strike=statistics.atm_strike,
-            atm_volatility=known(statistics.atm_volatility),
-            straddle=known(statistics.straddle),
-            pcr_open_interest=known(statistics.pcr_open_interest),
-            pcr_volume=known(statistics.pcr_volume),
-            max_pain=statistics.max_pain,
-            reason="; ".join(self._reasons(quotes.state[:size], spot, forward.source, seconds)),
-        )
-
-    def _reasons(self, states: Codes, spot: float | None, source: ForwardSource, seconds: float) -> Iterator[str]:
-        """Why figures are missing, most fundamental first."""
-        if seconds <= 0:
-            yield "expired"
-        if source is ForwardSource.NONE:
-            heard = states[states != QuoteState.UNKNOWN]
-            if not heard.size:
-                yield "no forward: no option quote has been received"
-            elif (heard == QuoteState.STALE).all():
-                yield "no forward: all quotes are stale"
-            else:
-                yield "no forward: no strike has both a live call and a live put"
-        if spot is None:
-            yield "no spot: " + ("today's instruments have no index of it" if self._index is None else "none received")
+    def _of_listed(self, values: Floats, rows: slice) -> Floats:
+        """Unknown where a strike has no such contract: what follows from the strike alone is nobody's figure there."""
+        return np.where(self._option_tokens[rows] == _NO_TOKEN, np.nan, values)
 
 
 class ChainBuilder:
@@ -312,3 +324,20 @@ class ChainBuilder:
 
 def _token(instrument: Instrument | None) -> int:
     return instrument.token if instrument is not None else _NO_TOKEN
+
+
+def _no_extras(strikes: int) -> SideExtras:
+    """Of a chain that nobody looks at."""
+    unknown = np.full(strikes, np.nan)
+    return SideExtras(
+        intrinsic=unknown,
+        extrinsic=unknown,
+        spread=unknown,
+        spread_percent=unknown,
+        liquidity=unknown,
+        build_up=np.full(strikes, BuildUp.UNKNOWN, np.uint8),
+        theoretical=unknown,
+        theoretical_volatility=unknown,
+        mispricing=unknown,
+        mispricing_volatility=unknown,
+    )

@@ -28,6 +28,7 @@ _EXACT: Final = (
     "state",
     "position",
     "working",
+    "build_up",
 )
 _STEPS_PER_UNIT: Final = {
     "implied_volatility": 1e4,
@@ -35,6 +36,12 @@ _STEPS_PER_UNIT: Final = {
     "gamma": 1e6,
     "theta": 1e2,
     "vega": 1e2,
+    "theoretical": 20.0,
+    "mispricing": 10.0,
+    "spread_percent": 10.0,
+    "liquidity": 1.0,
+    "intrinsic": 10.0,
+    "extrinsic": 10.0,
 }
 """Computed columns move with the clock in digits nobody sees; a change is one step of these."""
 

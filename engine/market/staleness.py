@@ -15,11 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.brokers.kite.packets import ASKS, BIDS, SEGMENT_MASK, PacketKind
+from engine.core.views import Integers
 from engine.core.vocabulary import QuoteState
 from engine.market.quotes_board import QuotesBoard
 from engine.market.token_map import Slots
 
 States = npt.NDArray[np.uint8]
+
+STATES_MAX = 16
+"""More than there are quote states."""
 
 _LIFE_BITS = 32
 """A path is a connection's number in the high half and its life (how often it was made) in the low half."""
@@ -119,6 +123,16 @@ class Staleness:
         states[~self._open[tokens & SEGMENT_MASK]] = QuoteState.CLOSED
         states[(kinds == PacketKind.NONE) | (slots < 0)] = QuoteState.UNKNOWN
         return states
+
+    def marks(self, board: QuotesBoard, slots: Slots, now_ns: int) -> Integers:
+        """A number of each slot that is another one whenever its packet or its state is; -1 in ``slots`` is UNKNOWN."""
+        states = self.states(board, slots, now_ns).astype(np.int64)
+        if not len(board.tokens):
+            return states
+        changes = board.sequences.take(slots, mode="clip").astype(np.int64)
+        changes[slots < 0] = 0
+        marks: Integers = changes * STATES_MAX + states
+        return marks
 
     def state(self, board: QuotesBoard, slot: int, now_ns: int) -> QuoteState:
         """``QuoteState`` of one slot."""

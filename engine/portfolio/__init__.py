@@ -1,1 +1,1 @@
-"""Strategies, their ledger and their money. Imports the domain only; quotes come through ``marks``."""
+"""Strategies, their ledger and their money. Imports the domain and the charges; quotes come through ``marks``."""

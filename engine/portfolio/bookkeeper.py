@@ -35,6 +35,7 @@ from engine.core.ports import Clock, LedgerRepository, StrategyRepository
 from engine.core.strategies import DEFAULT_STRATEGY_NAME, Leg, Strategy, StrategyState
 from engine.core.vocabulary import Severity
 from engine.portfolio.book import PortfolioBook
+from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.names import check_name
 from engine.portfolio.settings import PortfolioSettings
 from engine.portfolio.valuation import leg_name
@@ -51,6 +52,10 @@ class EventSink(Protocol):
         ...
 
 
+EntriesListener = Callable[[Sequence[LedgerEntry]], None]
+"""Told of entries when memory has just taken them in, in their order; must not raise or wait."""
+
+
 class Bookkeeper:
     """The one writer of an account's strategies and ledger."""
 
@@ -65,8 +70,9 @@ class Bookkeeper:
         settings: PortfolioSettings,
         epoch: int,
         new_reference: Callable[[], str],
+        charges: ChargesBook | None = None,
     ) -> None:
-        """``epoch`` is the writer's; ``new_reference`` makes ids of transfers."""
+        """``epoch`` is the writer's; ``new_reference`` makes ids of transfers; ``charges`` is told of every fill."""
         self._account = account
         self._ledger = ledger
         self._strategies = strategies
@@ -76,6 +82,8 @@ class Bookkeeper:
         self._epoch = epoch
         self._new_reference = new_reference
         self._zone = settings.zone
+        self._charges = charges
+        self._listeners: list[EntriesListener] = []
         self._book = self._empty_book()
         self._lock = asyncio.Lock()
         self._waiting: OrderedDict[str, Trade] = OrderedDict()
@@ -106,6 +114,15 @@ class Bookkeeper:
         """What the database said when it last refused fills; empty when they are booked."""
         return self._storage_words
 
+    def listen(self, listener: EntriesListener) -> None:
+        """Tell ``listener`` of every entry from now on."""
+        self._listeners.append(listener)
+
+    def _tell(self, entries: Sequence[LedgerEntry]) -> None:
+        if entries:
+            for listener in self._listeners:
+                listener(entries)
+
     async def load(self) -> None:
         """Load strategies (making the default one if there is none) and replay the ledger.
 
@@ -120,11 +137,21 @@ class Bookkeeper:
             for strategy in known:
                 book.put_strategy(strategy)
             self._known.clear()
+            fills = await self._fills()
             for entry in await self._ledger.entries(self._account):
                 book.apply(entry)
                 self._remember(entry.reference)
             self._book = book
+            self._count_charges(fills)
             self._is_behind = False
+
+    async def _fills(self) -> Sequence[Trade]:
+        """All fills of the account, where charges are counted."""
+        return () if self._charges is None else await self._ledger.trades(self._account)
+
+    def _count_charges(self, fills: Sequence[Trade]) -> None:
+        if self._charges is not None:
+            self._charges.restart(fills)
 
     async def _create_default(self) -> Strategy:
         try:
@@ -163,12 +190,16 @@ class Bookkeeper:
     async def _catch_up(self) -> None:
         for strategy in await self._strategies.all(self._account):
             self._book.put_strategy(strategy)
-        for entry in await self._ledger.entries(self._account):
-            if entry.sequence > self._book.sequence:
-                self._book.apply(entry)
-                self._remember(entry.reference)
-                self._waiting.pop(entry.reference, None)
+        entries, fills = await self._ledger.entries(self._account), await self._fills()
+        # Nothing is awaited from here on: book, waiting fills and charges change together.
+        missed = [entry for entry in entries if entry.sequence > self._book.sequence]
+        for entry in missed:
+            self._book.apply(entry)
+            self._remember(entry.reference)
+            self._waiting.pop(entry.reference, None)
+        self._count_charges(fills)
         self._is_behind = False
+        self._tell(missed)
 
     # Fills
 
@@ -260,6 +291,9 @@ class Bookkeeper:
                 reference = trade_reference(trade)
                 self._waiting.pop(reference, None)
                 self._remember(reference)
+            if self._charges is not None:
+                self._charges.add(trade for trade, _ in new)
+            self._tell([entry for _, entry in new])
             self._say_moved(batch)
             if len(new) < len(batch):
                 # Some were in the ledger already, by a write whose answer was lost.
@@ -357,6 +391,7 @@ class Bookkeeper:
             written = await self._ledger.transfer(entries, epoch=self._epoch)
             for entry in written:
                 self._book.apply(entry)
+            self._tell(written)
         self._on_event(
             EventKind.STRATEGY,
             f"{written[1].signed_quantity:+d} {leg.instrument} moved from {leg_name(leg)} to "

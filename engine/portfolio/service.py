@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 import numpy as np
 
+from engine.charges.strategy_costs import Costs
 from engine.core.commands import MoveQuantity
 from engine.core.errors import StorageError, WriterLost
 from engine.core.identifiers import AccountId, StrategyNumber
@@ -20,15 +21,26 @@ from engine.core.positions import BrokerPosition
 from engine.core.strategies import M2mCandle, Strategy, StrategyValue
 from engine.core.vocabulary import Mark
 from engine.portfolio.book import PortfolioBook
-from engine.portfolio.bookkeeper import Bookkeeper, EventSink
+from engine.portfolio.bookkeeper import Bookkeeper, EntriesListener, EventSink
 from engine.portfolio.candles import M2mCandleMaker
+from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.columns import FastValues, LegColumns, build_columns, evaluate_book, exact_last
 from engine.portfolio.comparison import Mismatch, compare_positions
 from engine.portfolio.marks import Marks
 from engine.portfolio.settings import PortfolioSettings
-from engine.portfolio.valuation import MoneyView, ValuedLeg, sum_money, value_legs, value_strategy
+from engine.portfolio.valuation import (
+    MoneyView,
+    ValuedLeg,
+    net_of,
+    sum_money,
+    value_legs,
+    value_strategy,
+    with_charges,
+)
 
 logger = logging.getLogger(__name__)
+
+NO_RATES = Costs(unknown=("Charges are not counted: no rates were given.",))
 
 
 class PortfolioService:
@@ -48,13 +60,19 @@ class PortfolioService:
         epoch: int,
         new_reference: Callable[[], str],
         is_session_open: Callable[[datetime], bool],
+        charges: ChargesBook | None = None,
     ) -> None:
-        """``new_reference`` makes ids of transfers; ``is_session_open`` answers for a moment of market time."""
+        """Join the parts.
+
+        ``new_reference`` makes ids of transfers; ``is_session_open`` answers for a moment of market time. Without
+        ``charges`` net money is not known.
+        """
         self._clock = clock
         self._marks = marks
         self._settings = settings
         self._is_session_open = is_session_open
         self._zone = settings.zone
+        self._charges = charges
         self._keeper = Bookkeeper(
             account,
             ledger=ledger,
@@ -64,6 +82,7 @@ class PortfolioService:
             settings=settings,
             epoch=epoch,
             new_reference=new_reference,
+            charges=charges,
         )
         self._maker = M2mCandleMaker(
             candles,
@@ -93,6 +112,10 @@ class PortfolioService:
         if self._maker.dropped:
             parts.append(f"strategy candles lost: {self._maker.dropped}")
         return "; ".join(parts)
+
+    def listen(self, listener: EntriesListener) -> None:
+        """Tell ``listener`` of every ledger entry from now on, just after the book has taken it in."""
+        self._keeper.listen(listener)
 
     async def start(self) -> None:
         """Load strategies (making the default one if there is none) and replay the ledger.
@@ -147,12 +170,13 @@ class PortfolioService:
     # Money
 
     def values(self) -> tuple[StrategyValue, ...]:
-        """Active strategies with all their legs, valued now, exact."""
+        """Active strategies with all their legs, valued now, exact, gross and net."""
         strategies = self.book.strategies()
         legs: dict[StrategyNumber, list[ValuedLeg]] = {strategy.number: [] for strategy in strategies}
         for leg in self._valued(legs):
             legs[leg.value.leg.strategy].append(leg)
-        return tuple(value_strategy(strategy, legs[strategy.number]) for strategy in strategies)
+        today = self._keeper.today()
+        return tuple(self._charged(value_strategy(one, legs[one.number]), today) for one in strategies)
 
     def value(self, number: StrategyNumber) -> StrategyValue:
         """One strategy valued now; archived ones too.
@@ -160,7 +184,20 @@ class PortfolioService:
         Raises:
             UnknownStrategy: there is none with this number.
         """
+        return self._charged(self._gross(number), self._keeper.today())
+
+    def _gross(self, number: StrategyNumber) -> StrategyValue:
         return value_strategy(self.book.strategy(number), self._valued((number,)))
+
+    def _charged(self, value: StrategyValue, today: date) -> StrategyValue:
+        if self._charges is None:
+            return with_charges(value, NO_RATES, NO_RATES)
+        leaving = self._charges.leaving(((leg.leg, leg.marks[Mark.EXIT]) for leg in value.legs), today)
+        return with_charges(value, self._charges.paid(value.strategy.number), leaving)
+
+    def charges_paid(self, number: StrategyNumber) -> Costs:
+        """What a strategy's fills have paid so far."""
+        return self._charges.paid(number) if self._charges is not None else NO_RATES
 
     def _valued(self, numbers: Iterable[StrategyNumber]) -> list[ValuedLeg]:
         return value_legs([standing for number in numbers for standing in self.book.standings(number)], self._marks)
@@ -174,6 +211,10 @@ class PortfolioService:
         """The account's money on each mark since the exchange's day began: from the previous close, gross."""
         self.book.start_day(self._keeper.today())
         return sum_money((leg.value.leg, leg.day_profit) for leg in self._all_valued())
+
+    def net_of_day(self, gross: MoneyView) -> dict[Mark, Decimal | None]:
+        """The day's money less what the day's fills have paid; ``None`` while a charge is not known."""
+        return net_of(gross, self._charges.paid_on(self._keeper.today()) if self._charges is not None else NO_RATES)
 
     def _all_valued(self) -> list[ValuedLeg]:
         return self._valued([strategy.number for strategy in self.book.strategies(archived=True)])
@@ -208,7 +249,7 @@ class PortfolioService:
             number = legs.numbers[place]
             if legs.open_count[place] or self._traded_today(number):
                 money = exact[place]
-                takes_part.append((number, self.value(number).profit[Mark.LAST] if money is None else money))
+                takes_part.append((number, self._gross(number).profit[Mark.LAST] if money is None else money))
         return self._maker.sample(now, takes_part)
 
     def _traded_today(self, number: StrategyNumber) -> bool:

@@ -1,7 +1,7 @@
 """Money as a person sees it: exact Decimal, leg by leg. Made only for what is shown; ``columns`` is the fast twin.
 
 A leg without a mark is left out of that mark's total and named: the total is partial, never quietly complete. A leg
-that is flat needs no mark. An empty strategy is worth 0. Gross of charges.
+that is flat needs no mark. An empty strategy is worth 0. Sums are gross; ``with_charges`` puts the net beside them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.charges.strategy_costs import Costs, StrategyCosts
 from engine.core.money import ZERO
 from engine.core.positions import Holding
 from engine.core.strategies import Leg, LegValue, Strategy, StrategyValue
@@ -19,6 +20,8 @@ from engine.portfolio.book import LegStanding
 from engine.portfolio.marks import LegMarks, Marks
 
 MARKS = tuple(Mark)
+CHARGE_NOTES_MAX = 5
+"""Sentences about charges that are not known, in one picture of a strategy; the rest is counted."""
 _NO_MARKS: LegMarks = LegMarks(reason="flat")
 
 
@@ -93,6 +96,33 @@ def value_strategy(strategy: Strategy, legs: Iterable[ValuedLeg]) -> StrategyVal
         delta=_greek([(leg.value.leg, leg.marks.delta) for leg in valued]),
         theta=_greek([(leg.value.leg, leg.marks.theta) for leg in valued]),
     )
+
+
+def with_charges(value: StrategyValue, paid: Costs, leaving: Costs) -> StrategyValue:
+    """The value with its charges and what they leave of it; what needs an unknown charge is ``None``."""
+    costs = StrategyCosts(paid=paid, exit=leaving)
+    return msgspec.structs.replace(
+        value,
+        charges_paid=paid.total,
+        exit_charges=leaving.total,
+        charge_notes=charge_notes(paid, leaving),
+        net={mark: costs.net(money) for mark, money in value.profit.items()},
+        net_at_exit=costs.net_at_exit(value.profit[Mark.EXIT]),
+    )
+
+
+def charge_notes(*costs: Costs) -> tuple[str, ...]:
+    """Why charges are not known, each reason once, as many as a picture carries."""
+    sentences = tuple(dict.fromkeys(text for cost in costs for text in cost.unknown))
+    if len(sentences) <= CHARGE_NOTES_MAX:
+        return sentences
+    return *sentences[:CHARGE_NOTES_MAX], f"{len(sentences) - CHARGE_NOTES_MAX} more charges are not known."
+
+
+def net_of(money: MoneyView, paid: Costs) -> dict[Mark, Decimal | None]:
+    """Money less what was paid, on each mark; ``None`` while a charge is not known."""
+    total = paid.total
+    return {mark: None if total is None else gross - total for mark, gross in money.profit.items()}
 
 
 def _greek(parts: list[tuple[Leg, float | None]]) -> float | None:

@@ -117,6 +117,12 @@ METHODS: Mapping[str, Rule] = {
     "strategies": LOOK,
     "candles": LOOK,
     "funds": LOOK,
+    "payoff": LOOK,
+    "scenario": LOOK,
+    "attribution": LOOK,
+    "smile": MARKET,
+    "volatility": MARKET,
+    "series": MARKET,
     "events": LOOK,
     "doctor": LOOK,
 }

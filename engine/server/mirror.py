@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, get_type_hints
 
 import msgspec
+import numpy as np
 
 from engine.core.errors import EngineGone
 from engine.core.events import EngineEvent
 from engine.core.orders import OrderRecord
 from engine.core.quotes import Quote
-from engine.core.views import ChainKey, ChainView, DeskView, EventChanges, OrderChanges, StatusView
+from engine.core.views import ChainKey, ChainView, DeskView, EventChanges, Integers, OrderChanges, StatusView
 from engine.core.vocabulary import QuoteState
 from engine.order_log import Bell
 from engine.server import wire
@@ -41,6 +43,8 @@ class Mirror:
         self._revision = 0
         self._chains: dict[ChainKey, ChainMirror] = {}
         self._quotes: dict[int, tuple[Quote | None, float]] = {}
+        self._quote_marks: dict[int, int] = {}
+        self._marks = itertools.count(1)
         self.orders = OrderMirror()
         self.events = EventMirror()
 
@@ -58,6 +62,7 @@ class Mirror:
     def forget_quote(self, token: int) -> None:
         """Drop the picture of an instrument."""
         self._quotes.pop(token, None)
+        self._quote_marks.pop(token, None)
 
     def chain(self, key: ChainKey, since: int) -> ChainView | None:
         """A chain's newest picture."""
@@ -71,6 +76,10 @@ class Mirror:
             return quote
         return msgspec.structs.replace(quote, age_s=quote.age_s + max(0.0, self._monotonic() - arrived))
 
+    def quote_marks(self, tokens: Sequence[int]) -> Integers:
+        """See ``EngineClient``."""
+        return np.array([self._quote_marks.get(token, 0) for token in tokens], dtype=np.int64)
+
     def lose(self, reason: str) -> None:
         """The link is down: no price may look alive any more, and the desk says why."""
         for chain in self._chains.values():
@@ -78,6 +87,7 @@ class Mirror:
         for token, (quote, arrived) in self._quotes.items():
             if quote is not None and quote.state is not QuoteState.UNKNOWN:
                 self._quotes[token] = (msgspec.structs.replace(quote, state=QuoteState.STALE), arrived)
+                self._quote_marks[token] = next(self._marks)
         desk = self.desk
         if desk is None:
             return
@@ -136,8 +146,10 @@ class Mirror:
         now = self._monotonic()
         if not update.base:
             self._quotes.clear()
+            self._quote_marks.clear()
         for name, raw in update.parts.items():
             self._quotes[int(name)] = (wire.decode_as(raw, Quote | None), now)
+            self._quote_marks[int(name)] = next(self._marks)
 
 
 class _LogMirror:

@@ -16,7 +16,7 @@ import numpy as np
 
 from engine.client import EngineClient
 from engine.core.quotes import Quote
-from engine.core.views import DeskView
+from engine.core.views import DeskView, Integers
 from engine.server import chain_rows, protocol, wire
 from engine.server.parts import Parts
 from engine.server.topics import QUOTES, Topic, TopicKind
@@ -25,7 +25,10 @@ AGES_S: Final = 1.0
 """The ages of a chain's quotes are sent at most so often."""
 REVISION: Final = "revision"
 SHARED_MESSAGES_MAX: Final = 64
-"""Messages about quotes kept for clients that follow the same instruments; beyond it they are made anew."""
+"""Messages about quotes kept for clients that follow the same instruments, and lists of what changed for those that do
+not; beyond it they are made anew."""
+_NO_PARTS: Final = b"{}}"
+"""How an update without parts ends."""
 
 
 class Pictures:
@@ -148,7 +151,8 @@ class _Known(msgspec.Struct):
     sequence: int = 0
     quote: Quote | None = None
     """Without its age, which always moves."""
-    data: bytes = b"null"
+    part: bytes = b""
+    """Its name and its JSON, as they stand in a message."""
 
 
 class QuotePictures:
@@ -160,6 +164,11 @@ class QuotePictures:
         self._sequences = iter(sequences)
         self._known: dict[int, _Known] = {}
         self._messages: dict[tuple[frozenset[int], int], bytes] = {}
+        self._asked: tuple[int, ...] | None = None
+        """All followed instruments, in the order of their marks."""
+        self._marks: Integers | None = None
+        self._changes: dict[int, list[tuple[int, bytes]]] = {}
+        """By the sequence that a reader stopped at: what changed since, whoever follows it."""
         self.sequence = 0
         """Of the last change of any."""
 
@@ -175,12 +184,14 @@ class QuotePictures:
             UnknownInstrument: no instrument of today has one of these tokens; none is followed.
         """
         await self._engine.watch(tokens)
+        self._asked = None
         for token in tokens:
             self._known.setdefault(token, _Known()).followers += 1
         self.look(tokens)
 
     async def unfollow(self, tokens: Sequence[int]) -> None:
         """Undo one ``follow`` of each."""
+        self._asked = None
         for token in tokens:
             known = self._known[token]
             known.followers -= 1
@@ -191,27 +202,37 @@ class QuotePictures:
     def look(self, tokens: Iterable[int] | None = None) -> None:
         """Read quotes that are followed, all by default, and encode those that changed."""
         sequence = 0
-        for token in tuple(self._known) if tokens is None else tokens:
+        for token in self._marked_anew() if tokens is None else tokens:
             known = self._known[token]
             quote = self._engine.quote(token)
             ageless = None if quote is None else msgspec.structs.replace(quote, age_s=None)
             if known.sequence and ageless == known.quote:
                 continue
             sequence = sequence or next(self._sequences)
-            known.quote, known.data, known.sequence = ageless, wire.encode(quote), sequence
+            known.quote, known.sequence = ageless, sequence
+            known.part = b'"%d":%b' % (token, wire.encode(quote))
         if sequence:
             self.sequence = sequence
             self._messages.clear()
+            self._changes.clear()
+
+    def _marked_anew(self) -> list[int]:
+        """Followed instruments whose mark at the engine is another one than at the last look."""
+        if self._asked is None or len(self._asked) != len(self._known):
+            self._asked, self._marks = tuple(self._known), None
+        marks = self._engine.quote_marks(self._asked)
+        before, self._marks = self._marks, marks
+        if before is None:
+            return list(self._asked)
+        return [self._asked[place] for place in np.flatnonzero(marks != before).tolist()]
 
     def snapshot(self, tokens: Iterable[int], sequence: int) -> bytes:
         """A message with these quotes as they are: everything that a reader has."""
-        parts = [(str(token), self._known[token].data) for token in tokens]
-        return protocol.picture_update(QUOTES.name, sequence, 0, parts, ())
+        return _update(sequence, 0, [self._known[token].part for token in tokens])
 
     def beside(self, tokens: Iterable[int]) -> bytes:
         """A message with these quotes as they are, beside the sequence: for a reader that goes on with others."""
-        parts = [(str(token), self._known[token].data) for token in tokens]
-        return protocol.picture_update(QUOTES.name, protocol.BESIDE, protocol.BESIDE, parts, ())
+        return _update(protocol.BESIDE, protocol.BESIDE, [self._known[token].part for token in tokens])
 
     def message(self, tokens: frozenset[int], base: int) -> bytes | None:
         """What a reader of these at ``base`` lacks; ``None`` for nothing."""
@@ -219,12 +240,23 @@ class QuotePictures:
             return None
         known = self._messages.get((tokens, base))
         if known is None:
-            parts = [
-                (str(token), entry.data)
-                for token, entry in self._known.items()
-                if entry.sequence > base and token in tokens
-            ]
-            known = protocol.picture_update(QUOTES.name, self.sequence, base, parts, ()) if parts else b""
+            parts = [part for token, part in self._changed_since(base) if token in tokens]
+            known = _update(self.sequence, base, parts) if parts else b""
             if len(self._messages) < SHARED_MESSAGES_MAX:
                 self._messages[tokens, base] = known
         return known or None
+
+    def _changed_since(self, base: int) -> list[tuple[int, bytes]]:
+        """The parts that changed after ``base``, of all that somebody follows."""
+        changes = self._changes.get(base)
+        if changes is None:
+            changes = [(token, known.part) for token, known in self._known.items() if known.sequence > base]
+            if len(self._changes) < SHARED_MESSAGES_MAX:
+                self._changes[base] = changes
+        return changes
+
+
+def _update(sequence: int, base: int, parts: Sequence[bytes]) -> bytes:
+    """A ``TopicUpdate`` around parts that have their names already: for each client they are only joined."""
+    empty = protocol.picture_update(QUOTES.name, sequence, base, (), ())
+    return b"%b{%b}}" % (empty.removesuffix(_NO_PARTS), b",".join(parts))

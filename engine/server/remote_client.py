@@ -14,36 +14,27 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from engine.core.commands import Command, Interpretation, Preview, Receipt
 from engine.core.errors import EngineGone, Forbidden, WorkstationError
-from engine.core.events import EngineEvent
-from engine.core.identifiers import OrderNumber, StrategyNumber
-from engine.core.instruments import ExpiryLabel, Instrument
-from engine.core.orders import OrderEvent, OrderRecord, Trade
-from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
-from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import (
     ChainKey,
     ChainView,
     DeskView,
-    DoctorView,
     EventChanges,
+    Integers,
     OrderChanges,
-    UnderlyingView,
 )
 from engine.server import wire
 from engine.server.endpoints import Endpoint, SocketEndpoint, UrlEndpoint
 from engine.server.link import Link, LinkListener
-from engine.server.methods import WireMethod, wire_methods
 from engine.server.mirror import Mirror
 from engine.server.protocol import TopicUpdate
+from engine.server.remote_calls import RemoteCalls
 from engine.server.topics import DESK, EVENTS, ORDERS, QUOTES, Topic, chain_topic
 
 logger = logging.getLogger(__name__)
@@ -53,7 +44,7 @@ TIMEOUT_S = 10.0
 SILENCE_S = 5.0
 
 
-class RemoteClient(LinkListener):
+class RemoteClient(RemoteCalls, LinkListener):
     """An engine in another process, seen through its door. Make one with ``attach`` or ``connect``."""
 
     def __init__(
@@ -65,11 +56,11 @@ class RemoteClient(LinkListener):
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Nothing is connected before ``open``."""
+        super().__init__()
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         generator = random.Random(secrets.token_bytes(8))  # noqa: S311 - jitter of pauses, not a secret
         self._link = Link(endpoint, self, timeout_s=timeout_s, resume=resume, generator=generator)
-        self._methods: dict[str, WireMethod] = wire_methods()
         self._mirror = Mirror(monotonic)
         self._watches: dict[Topic | int, int] = {}
         """What is watched here, topics and tokens, with how often."""
@@ -180,6 +171,10 @@ class RemoteClient(LinkListener):
         """The newest picture of a watched instrument."""
         return self._mirror.quote(token)
 
+    def quote_marks(self, tokens: Sequence[int]) -> Integers:
+        """See ``EngineClient``."""
+        return self._mirror.quote_marks(tokens)
+
     async def next_orders(self, after: int | None = None) -> OrderChanges:
         """See ``EngineClient``."""
         await self._follow_log(ORDERS)
@@ -207,68 +202,6 @@ class RemoteClient(LinkListener):
     async def unwatch(self, tokens: Sequence[int]) -> None:
         """Give up one watch of each."""
         await self._unwatch(tokens)
-
-    # -- calls ---------------------------------------------------------------------------------------------------
-
-    async def underlyings(self) -> tuple[UnderlyingView, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("underlyings")
-
-    async def expiries(self, underlying: str) -> tuple[ExpiryLabel, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("expiries", underlying=underlying)
-
-    async def search(self, text: str, limit: int = 20) -> tuple[Instrument, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("search", text=text, limit=limit)
-
-    async def interpret(self, text: str) -> Interpretation:
-        """See ``EngineClient``."""
-        return await self._typed("interpret", text=text)
-
-    async def preview(self, command: Command) -> Preview:
-        """See ``EngineClient``."""
-        return await self._typed("preview", command=command)
-
-    async def submit(self, command: Command, *, seat: str = "") -> Receipt:
-        """See ``EngineClient``."""
-        return await self._typed("submit", command=command, seat=seat)
-
-    async def orders(self) -> tuple[OrderRecord, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("orders")
-
-    async def order_history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("order_history", number=number)
-
-    async def trades(self) -> tuple[Trade, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("trades")
-
-    async def positions(self) -> tuple[BrokerPosition, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("positions")
-
-    async def strategies(self) -> tuple[StrategyValue, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("strategies")
-
-    async def candles(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("candles", strategy=strategy, start=start, end=end)
-
-    async def funds(self) -> Funds:
-        """See ``EngineClient``."""
-        return await self._typed("funds")
-
-    async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
-        """See ``EngineClient``."""
-        return await self._typed("events", after=after)
-
-    async def doctor(self) -> DoctorView:
-        """See ``EngineClient``."""
-        return await self._typed("doctor")
 
     async def close(self) -> None:
         """Leave; the engine goes on."""
@@ -303,15 +236,6 @@ class RemoteClient(LinkListener):
             await self._follow(*self._watches)
 
     # -- inside ------------------------------------------------------------------------------------------------------
-
-    async def _typed(self, method: str, **parameters: Any) -> Any:  # noqa: ANN401 - typed by the method's annotation
-        raw = await self._link.call(method, **parameters)
-        try:
-            return wire.decode_as(raw, self._methods[method].result)
-        except msgspec.DecodeError as error:
-            raise EngineGone(
-                f"The engine's answer to {method} cannot be read ({error}); what was asked may have been done."
-            ) from error
 
     async def _desk_or_end(self) -> None:
         await self._desk_arrived.wait()

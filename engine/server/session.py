@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 
 from engine.core.errors import Forbidden, InvalidInput, WorkstationError
@@ -85,7 +85,7 @@ class Session:
             served.engine, served.pictures, limits=limits, name=seat, send=self._notify, fail=self._fail
         )
         self._sending = asyncio.Lock()
-        """One message at a time, so that a slow reader holds back at most one beyond the buffers."""
+        """One message at a time, so that a slow reader holds back at most two beyond the buffers."""
         monotonic = served.monotonic
         self._calls_left = Allowance(per_s=limits.calls_per_s, burst=limits.calls_burst, monotonic=monotonic)
         self._exits_left = Allowance(per_s=limits.exits_per_s, burst=limits.exits_max, monotonic=monotonic)
@@ -271,6 +271,10 @@ class Session:
         await self.close(protocol.CLOSE_INTERNAL, words)
 
     async def _send(self, data: bytes) -> None:
+        if not self._sending.locked() and not self._connection.transport.get_write_buffer_size():
+            # Everything before has left: this one fits into the buffers, and nobody has to wait to put it there.
+            broadcast([self._connection], data, text=True)
+            return
         async with self._sending:
             try:
                 async with asyncio.timeout(self._limits.send_timeout_s):

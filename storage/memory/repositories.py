@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from storage.memory.catalogue import MemoryAccounts, MemoryInstruments
+from storage.memory.chain_series import MemoryChainSeries
 from storage.memory.ledger import MemoryLedger
 from storage.memory.order_journal import MemoryOrderJournal
 from storage.memory.store import MemoryStore
@@ -25,6 +26,7 @@ class MemoryRepositories:
         self._ledger = MemoryLedger(self.store)
         self._strategies = MemoryStrategies(self.store)
         self._candles = MemoryCandles(self.store)
+        self._chain_series = MemoryChainSeries(self.store, self.store.chains)
         self._writer_lock = MemoryWriterLock(self.store)
 
     @property
@@ -56,6 +58,11 @@ class MemoryRepositories:
     def candles(self) -> MemoryCandles:
         """Minute candles of strategy money."""
         return self._candles
+
+    @property
+    def chain_series(self) -> MemoryChainSeries:
+        """Option chains by the minute."""
+        return self._chain_series
 
     @property
     def writer_lock(self) -> MemoryWriterLock:

@@ -17,6 +17,7 @@ from engine.core.ledger import LedgerEntry
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderRequest, Trade
 from engine.core.strategies import M2mCandle, Strategy
 from engine.core.vocabulary import Exchange, Product
+from storage.chain_rows import ChainRows
 from storage.errors import RowRefused
 from storage.refusals import NO_ACCOUNT, NO_STRATEGY
 from storage.writer_epoch import refuse_writer
@@ -42,6 +43,7 @@ class MemoryStore:
         self.legs: dict[tuple[StrategyNumber, int], tuple[InstrumentKey, Product]] = {}
         self.entries: list[LedgerEntry] = []
         self.candles: dict[tuple[StrategyNumber, object], M2mCandle] = {}
+        self.chains = ChainRows({}, {}, {})
         self._stopped: str | None = None
 
     def stop(self, message: str = "The database is stopped.") -> None:

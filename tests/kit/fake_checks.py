@@ -12,6 +12,10 @@ from engine.core.vocabulary import Mode, QuoteState, Side
 
 MARGIN_PER_LOT = Decimal(118_000)
 LOTS_MAX = 60
+CHARGE = Decimal("27.35")
+"""What any order of this engine pays."""
+CHARGE_BACK = Decimal("31.18")
+"""What leaving again pays."""
 
 
 def preview_order(
@@ -51,6 +55,8 @@ def preview_order(
         token=instrument.token,
         quote=quote,
         cash=cash,
+        charges=CHARGE,
+        round_trip_charges=CHARGE + CHARGE_BACK,
         impact=walk_depth(quote.asks if request.side is Side.BUY else quote.bids, request.quantity) if quote else None,
         margin=MARGIN_PER_LOT * lots if request.side is Side.SELL else Decimal(0),
         position_before=held,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 
 import msgspec
+import numpy as np
 
 from engine.core.commands import (
     AcknowledgeEvent,
@@ -23,12 +23,12 @@ from engine.core.commands import (
 )
 from engine.core.errors import UnknownInstrument, WorkstationError
 from engine.core.events import EngineEvent
-from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.identifiers import OrderNumber
 from engine.core.instruments import ExpiryLabel, Instrument, label_expiries
 from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
-from engine.core.strategies import Leg, LegValue, M2mCandle, Strategy, StrategyValue
+from engine.core.strategies import Leg, LegValue, Strategy, StrategyValue
 from engine.core.views import (
     BudgetGauge,
     ChainKey,
@@ -36,6 +36,7 @@ from engine.core.views import (
     DeskView,
     DoctorView,
     EventChanges,
+    Integers,
     OrderChanges,
     StatusView,
     StripItem,
@@ -44,12 +45,13 @@ from engine.core.views import (
 from engine.core.vocabulary import Mark, Severity
 from tests.kit import fake_sentences
 from tests.kit.fake_book import ACCOUNT
-from tests.kit.fake_checks import preview_order
+from tests.kit.fake_checks import CHARGE, preview_order
 from tests.kit.fake_market import UNDERLYINGS, labels_of
-from tests.kit.fake_state import FakeEngineState
+from tests.kit.fake_market_analysis import FakeMarketAnalysis
+from tests.kit.fake_strategy_analysis import FakeStrategyAnalysis
 
 
-class FakeEngineClient(FakeEngineState):
+class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis):
     """Implements ``EngineClient`` over the made-up market."""
 
     # --- pictures ------------------------------------------------------------------------------------------------
@@ -87,6 +89,10 @@ class FakeEngineClient(FakeEngineState):
             return None
         key, row, kind = found
         return self.chains[key].quote(row, kind, self.age_s)
+
+    def quote_marks(self, tokens: Sequence[int]) -> Integers:
+        """It does not tell instruments apart: every picture is another one for all."""
+        return np.full(len(tokens), self._revision, dtype=np.int64)
 
     async def next_orders(self, after: int | None = None) -> OrderChanges:
         """It keeps no changes: every answer is a snapshot."""
@@ -172,9 +178,6 @@ class FakeEngineClient(FakeEngineState):
     async def strategies(self) -> tuple[StrategyValue, ...]:
         return self.desk().strategies
 
-    async def candles(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
-        return ()
-
     async def funds(self) -> Funds:
         return Funds(net=Decimal(1_463_000), cash=Decimal(2_000_000), used=Decimal(2_288_000))
 
@@ -241,6 +244,8 @@ class FakeEngineClient(FakeEngineState):
         }
         profit = {mark: sum((v.profit[mark] or Decimal(0) for v in legs), Decimal(0)) for mark in Mark}
         units = [v.leg.holding.signed_quantity for v in legs]
+        paid = CHARGE * len(legs)
+        leaving = None if partial[Mark.EXIT] else CHARGE * sum(1 for unit in units if unit)
         return StrategyValue(
             strategy=strategy,
             legs=legs,
@@ -249,6 +254,11 @@ class FakeEngineClient(FakeEngineState):
             partial=partial,
             delta=sum(unit * (0.11 + 0.05 * place) for place, unit in enumerate(units)),
             theta=-sum(unit * (3.7 - 1.3 * place) for place, unit in enumerate(units)),
+            charges_paid=paid,
+            exit_charges=leaving,
+            charge_notes=() if leaving is not None else ("A leg has no exit price.",),
+            net={mark: money - paid for mark, money in profit.items()},
+            net_at_exit=None if leaving is None else profit[Mark.EXIT] - paid - leaving,
         )
 
     def _leg_value(self, leg: Leg) -> LegValue:

@@ -21,6 +21,7 @@ from engine.core.vocabulary import Exchange, InstrumentKind, QuoteState
 
 TICK = Decimal("0.05")
 STRIKES_EACH_SIDE = 20
+SECONDS_PER_YEAR = 365 * 86_400
 START = datetime(2027, 1, 14, 5, 32, 41, tzinfo=UTC)
 """Thursday 14 January 2027, 11:02:41 in India."""
 
@@ -174,6 +175,7 @@ class FakeChain:
             seconds_to_expiry=(expires - now).total_seconds(),
             spot=self.spot if known else None,
             spot_state=self.state,
+            spot_source="index" if known else "none",
             forward=self.forward if known else None,
             forward_source="parity" if known else "none",
             forward_grade="A" if known else "",
@@ -183,6 +185,17 @@ class FakeChain:
             pcr_open_interest=0.94 if known else None,
             pcr_volume=1.07 if known else None,
             max_pain=float(self.strikes[atm - 1]) if known else None,
+            carry=math.log1p(self.carry) * SECONDS_PER_YEAR / (expires - now).total_seconds() if known else None,
+            expected_move=float(calls.last[atm] + puts.last[atm]) if known else None,
+            one_sigma_move=1.25 * float(calls.last[atm] + puts.last[atm]) if known else None,
+            smile_grade="A" if known else "none",
+            smile_reason="" if known else "0 strikes have a usable volatility; 7 are needed",
+            risk_reversal=-0.0182 if known else None,
+            butterfly=0.0041 if known else None,
+            call_walls=self._near(atm, (10, 4, 6)) if known else (),
+            put_walls=self._near(atm, (-6, -10, -4)) if known else (),
+            gamma_exposure=4.21e9 if known else None,
+            gamma_unknown=0,
             reason="" if known else "no price of any strike yet",
         )
         return ChainView(
@@ -195,6 +208,11 @@ class FakeChain:
             changed=np.flatnonzero(self.row_sequence > since),
         )
 
+    def _near(self, row: int, away: tuple[int, ...]) -> tuple[float, ...]:
+        """The strikes some rows away."""
+        last = len(self.strikes) - 1
+        return tuple(float(self.strikes[min(max(row + step, 0), last)]) for step in away)
+
     def _columns(
         self, kind: InstrumentKind, age_s: float, positions: dict[int, int], working: dict[int, int]
     ) -> ChainColumns:
@@ -202,6 +220,10 @@ class FakeChain:
         quotes = [self.quote(row, kind, age_s) for row in rows]
         tokens = [quote.token for quote in quotes]
         away = self.strikes - self.forward
+        bids = np.array([float(q.bid) if q.bid is not None else np.nan for q in quotes])
+        asks = np.array([float(q.ask) if q.ask is not None else np.nan for q in quotes])
+        mids = np.array([self.mid(row, kind) for row in rows])
+        dear = np.array([((row * 5) % 7 - 3) * 0.05 for row in rows])
         call_delta = 1 / (1 + np.exp(away / (self.underlying.width * 0.55)))
         known = np.array([quote.state is not QuoteState.UNKNOWN for quote in quotes])
         time_value = np.array(
@@ -213,8 +235,8 @@ class FakeChain:
 
         return ChainColumns(
             token=np.array(tokens, dtype=np.int64),
-            bid=np.array([float(q.bid) if q.bid is not None else np.nan for q in quotes]),
-            ask=np.array([float(q.ask) if q.ask is not None else np.nan for q in quotes]),
+            bid=bids,
+            ask=asks,
             last=np.array([float(q.last) if q.last is not None else np.nan for q in quotes]),
             volume=np.array([float(q.volume) if q.volume is not None else np.nan for q in quotes]),
             open_interest=np.array([float(q.open_interest) if q.open_interest is not None else np.nan for q in quotes]),
@@ -230,6 +252,13 @@ class FakeChain:
             age_s=np.array([quote.age_s if quote.age_s is not None else np.nan for quote in quotes]),
             position=np.array([positions.get(token, 0) for token in tokens], dtype=np.int64),
             working=np.array([working.get(token, 0) for token in tokens], dtype=np.int64),
+            theoretical=shown(mids - dear),
+            mispricing=shown(dear),
+            spread_percent=100 * (asks - bids) / (0.5 * (asks + bids)),
+            liquidity=np.where(np.isnan(bids), 0.0 * asks, 92.0 - 9.0 * (np.arange(len(rows)) % 4)),
+            build_up=np.where(known, 1 + np.arange(len(rows)) % 5, 0).astype(np.uint8),
+            intrinsic=shown(mids - time_value),
+            extrinsic=shown(time_value),
         )
 
 

@@ -49,13 +49,19 @@ def interpret(text: str, find: FindOption) -> Interpretation:
         return Interpretation(text=text, command=SetMode(mode=Mode.READ))
     if not argument:
         return _error(text, f"{verb} needs one more word.", len(text), incomplete=True)
-    allowed = {"arm": ("confirm",), "mark": tuple(Mark), "go": ("chain", "orders", "events", "strategies")}.get(verb)
+    allowed = {
+        "arm": ("confirm",),
+        "mark": tuple(Mark),
+        "go": ("chain", "orders", "events", "strategies", "strategy"),
+    }.get(verb)
     if allowed is not None and argument not in allowed:
         return _error(text, f"{verb} takes {', '.join(allowed)}.", words[1][1], length=len(argument), choices=allowed)
     if verb == "arm":
         return Interpretation(text=text, command=SetMode(mode=Mode(argument.upper())))
     if verb == "cancel":
         return _cancel(text, argument, words[1][1])
+    if verb == "show" and re.fullmatch(r"#\d+", argument):
+        return Interpretation(text=text, wish=GoTo(place=argument))
     wishes: dict[str, Callable[[], ScreenWish]] = {
         "show": lambda: ShowChain(underlying=argument.upper(), expiry_label=words[2][0] if len(words) > 2 else None),
         "mark": lambda: SetMark(mark=Mark(argument)),

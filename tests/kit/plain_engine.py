@@ -52,6 +52,7 @@ from engine.core.views import (
     DeskView,
     DoctorView,
     EventChanges,
+    Integers,
     OrderChanges,
     StripItem,
     UnderlyingView,
@@ -68,6 +69,7 @@ from engine.core.vocabulary import (
     Side,
 )
 from engine.order_log import Bell, OrderLog
+from tests.kit.plain_analysis import PlainAnalysis
 from tests.kit.plain_pictures import (
     ACCOUNT,
     EXPIRIES,
@@ -86,7 +88,7 @@ __all__ = ["ACCOUNT", "EXPIRIES", "LOT_SIZE", "MARKET_TIME", "STRIKES", "UNDERLY
 ORDER_CHANGES_KEPT = 16
 
 
-class PlainEngine:
+class PlainEngine(PlainAnalysis):
     """Implements ``EngineClient``; the methods after ``close`` are the test's own."""
 
     def __init__(self) -> None:
@@ -111,6 +113,7 @@ class PlainEngine:
         self._by_key = {row.key: row for row in self.instruments}
         self._prices = {row.token: (100.0, 101.0, 100.5) for row in self.instruments}
         self._hidden: set[ChainKey] = set()
+        self._quote_changes: Counter[int] = Counter()
         self._row_sequence: Counter[tuple[ChainKey, int]] = Counter()
         self._sequence = 1
         self._revision = 1
@@ -167,6 +170,10 @@ class PlainEngine:
             received_time=MARKET_TIME,
             age_s=self.ages,
         )
+
+    def quote_marks(self, tokens: Sequence[int]) -> Integers:
+        """See ``EngineClient``."""
+        return np.array([self._quote_changes[token] if self.token_watches[token] else -1 for token in tokens], np.int64)
 
     # -- EngineClient: interest ----------------------------------------------------------------------------------
 
@@ -356,6 +363,7 @@ class PlainEngine:
         """Move one contract; NaN takes its bid away."""
         _, ask, last = self._prices[token := self.token(key, row, kind)]
         self._prices[token] = (bid, ask, last)
+        self._quote_changes[token] += 1
         self._sequence += 1
         self._row_sequence[key, row] = self._sequence
 

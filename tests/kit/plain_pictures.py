@@ -83,6 +83,13 @@ def chain_columns(tokens: list[int], prices: Mapping[int, Prices], age_s: float)
         age_s=np.full(size, age_s),
         position=np.zeros(size, dtype=np.int64),
         working=np.zeros(size, dtype=np.int64),
+        theoretical=np.where(missing, math.nan, 100.25),
+        mispricing=np.where(missing, math.nan, -0.75),
+        spread_percent=np.where(missing, math.nan, 0.5),
+        liquidity=np.where(missing, math.nan, 82.0),
+        build_up=np.where(missing, 0, 2).astype(np.uint8),
+        intrinsic=steady,
+        extrinsic=np.where(missing, math.nan, 99.25),
     )
     for name in columns.__struct_fields__:
         getattr(columns, name).flags.writeable = False
@@ -100,6 +107,7 @@ def chain_header(key: ChainKey) -> ChainHeader:
         seconds_to_expiry=450_000.0,
         spot=None,
         spot_state=QuoteState.FROZEN,
+        spot_source="none",
         forward=24_011.4,
         forward_source="parity",
         forward_grade="A",
@@ -109,6 +117,17 @@ def chain_header(key: ChainKey) -> ChainHeader:
         pcr_open_interest=1.0,
         pcr_volume=None,
         max_pain=24_000.0,
+        carry=None,
+        expected_move=201.0,
+        one_sigma_move=251.9,
+        smile_grade="B",
+        smile_reason="8 strikes, 10 make an A",
+        risk_reversal=-0.021,
+        butterfly=0.004,
+        call_walls=(24_200.0, 24_100.0),
+        put_walls=(23_800.0,),
+        gamma_exposure=-1.25e9,
+        gamma_unknown=1,
     )
 
 

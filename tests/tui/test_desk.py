@@ -261,13 +261,13 @@ async def test_acknowledging_events() -> None:
 
 
 async def test_strategies_unfold_into_legs() -> None:
-    """Enter shows the legs with their lots and money, Enter hides them."""
+    """L shows the legs with their lots and money, h hides them."""
     async with Desk().running(160, 45) as desk:
-        await desk.press("w", "4", "j", "j", "enter")
+        await desk.press("w", "4", "j", "j", "l")
         text = desk.text("strategies")
         assert "3.1  -10L NIFTY 19JAN 24350CE" in text
         assert "avg 185.35 NRML" in text
-        await desk.press("enter")
+        await desk.press("h")
         assert "3.1" not in desk.text("strategies")
 
 

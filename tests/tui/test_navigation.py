@@ -90,7 +90,7 @@ async def test_long_texts_scroll() -> None:
         first = desk.dialog_text
         await desk.press(*("j" * 30))
         assert desk.dialog_text != first
-        assert "One row up." in desk.dialog_text
+        assert "Draft a purchase at the cursor" in desk.dialog_text
 
 
 async def test_the_palette_opens_over_everything() -> None:

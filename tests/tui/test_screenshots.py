@@ -18,7 +18,11 @@ async def test_every_shot_is_saved_and_nothing_is_sent(tmp_path: Path, monkeypat
     saved = await make_screenshots.save_screens(engine, tmp_path / "screens", clock=engine.clock)
     assert [path.stem for path in saved] == [shot.name for shot in make_screenshots.SHOTS]
     pictures = {path.stem: path.read_text(encoding="utf-8") for path in saved}
-    assert all("24,050" in picture for name, picture in pictures.items() if name != "help" and "80x24" not in name)
+    without_chain = {"help", "strategy", "volatility", "desk-80x24"}
+    assert all("24,050" in picture for name, picture in pictures.items() if name not in without_chain)
+    assert "Payoff" in pictures["strategy"]
+    assert "Smile" in pictures["volatility"]
+    assert "theor" in pictures["chain-value"]
     assert "all&#160;pass" in pictures["review"]
     assert "BUY&#160;2L" in pictures["ticket"]
     assert engine.submitted == []

@@ -110,7 +110,7 @@ def test_desk_in_state(picture: SnapCompare, size: tuple[int, int], state: Calla
 
 def test_wide_unknown_order(picture: SnapCompare) -> None:
     """A wide screen with an order of unknown outcome and an unfolded strategy."""
-    assert picture((160, 45), unknown_order, ("w", "4", "j", "j", "enter"))
+    assert picture((160, 45), unknown_order, ("w", "4", "j", "j", "l"))
 
 
 def test_reader_at_full_width(picture: SnapCompare) -> None:

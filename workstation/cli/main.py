@@ -77,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     chain.add_argument("underlying")
     chain.add_argument("expiry", nargs="?", help="a label such as w0 or m0, or a date such as 2026-12-29")
     chain.add_argument("--all", action="store_true", help="every strike, not only those around the money")
+    chain.add_argument(
+        "--convention",
+        choices=("forward", "nse", "kite"),
+        default="forward",
+        help="whose implied volatility is printed: the desk's own on the forward (default), the exchange's website's, "
+        "or the broker's screens'",
+    )
     chain.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="S", help="longest wait for quotes")
     _add_json(chain)
 

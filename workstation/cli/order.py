@@ -77,6 +77,8 @@ async def order(
         command = msgspec.structs.replace(command, idempotency_key=key)
     preview = await engine.preview(command)
     print_words(preview.sentence)
+    for words in charge_words(preview):
+        print_words(f"  charges {words}")
     for note in preview.notes:
         print_words(f"  note    {note}")
     for violation in preview.violations:
@@ -111,6 +113,16 @@ async def order(
         print_words(_advice(command, key))
         return ExitCode.UNKNOWN_OUTCOME
     return ExitCode.REFUSED if states & REFUSED else ExitCode.DONE
+
+
+def charge_words(preview: Preview) -> tuple[str, ...]:
+    """What the order would pay, what getting out again adds, or why that is not known."""
+    known = []
+    if preview.charges is not None:
+        known.append(f"{preview.charges:f} when it fills wholly")
+    if preview.round_trip_charges is not None:
+        known.append(f"{preview.round_trip_charges:f} for the round trip, leaving at the present touch")
+    return (*((", ".join(known),) if known else ()), *preview.charge_notes)
 
 
 async def _first_word(engine: EngineClient, receipt: Receipt, wait_s: float) -> Receipt:

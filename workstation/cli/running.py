@@ -99,6 +99,7 @@ async def _with_engine(
                 )
             case "chain":
                 from workstation.cli.chain import chain
+                from workstation.cli.chain_convention import Convention
 
                 return await chain(
                     engine,
@@ -106,6 +107,7 @@ async def _with_engine(
                     options.expiry,
                     as_json=options.json,
                     everything=options.all,
+                    convention=Convention(options.convention),
                     wait_s=options.wait,
                 )
             case "doctor":

@@ -3,72 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
-import msgspec
-
-
-class Place(StrEnum):
-    """Where a key acts."""
-
-    APP = "app"
-    DESK = "desk"
-    CHAIN = "chain"
-    LIST = "list"
-    STRATEGIES = "strategies"
-    ORDERS = "orders"
-    EVENTS = "events"
-    BAR = "bar"
-    DIALOG = "dialog"
-
-
-class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing a key can do."""
-
-    id: str
-    keys: tuple[str, ...]
-    """As the screen library names them: ``left_curly_bracket``, ``shift+tab``."""
-    label: str
-    """One to three words for the key line."""
-    help: str
-    """One sentence for help and palette."""
-    place: Place
-    handler: str
-    """The method, with arguments: ``screen.draft('BUY')``."""
-    line: bool = False
-    """Whether the key line shows it."""
-    palette: bool = True
-    """Whether it makes sense without its place having focus."""
-
-
-def _action(  # noqa: PLR0917 - called like the rows of a table
-    place: Place,
-    name: str,
-    keys: str,
-    label: str,
-    handler: str,
-    sentence: str,
-    *,
-    line: bool = False,
-    palette: bool = True,
-) -> Action:
-    return Action(
-        id=f"{place.value}.{name}",
-        keys=tuple(keys.split()),
-        label=label,
-        help=sentence,
-        place=place,
-        handler=handler,
-        line=line,
-        palette=palette,
-    )
+from workstation.presenters.action import Action, Place, action_of
+from workstation.presenters.place_actions import strategy_actions, volatility_actions
 
 
 def _everywhere() -> Iterable[Action]:
-    yield _action(
+    yield action_of(
         Place.APP, "help", "question_mark f1", "keys", "app.help", "Show every key of this program.", line=True
     )
-    yield _action(
+    yield action_of(
         Place.APP,
         "palette",
         "ctrl+g f2",
@@ -77,8 +21,8 @@ def _everywhere() -> Iterable[Action]:
         "Find an action by its name.",
         palette=False,
     )
-    yield _action(Place.APP, "quit", "q", "quit", "app.leave", "Say who keeps watching, then leave.", line=True)
-    yield _action(
+    yield action_of(Place.APP, "quit", "q", "quit", "app.leave", "Say who keeps watching, then leave.", line=True)
+    yield action_of(
         Place.APP,
         "how",
         "ctrl+c",
@@ -87,30 +31,30 @@ def _everywhere() -> Iterable[Action]:
         "Say how to quit; nothing else.",
         palette=False,
     )
-    yield _action(Place.APP, "repaint", "ctrl+l", "repaint", "app.repaint", "Draw the whole screen again.")
-    yield _action(Place.APP, "theme", "f3", "theme", "app.next_theme", "Take the next theme, dark or light.")
+    yield action_of(Place.APP, "repaint", "ctrl+l", "repaint", "app.repaint", "Draw the whole screen again.")
+    yield action_of(Place.APP, "theme", "f3", "theme", "app.next_theme", "Take the next theme, dark or light.")
 
 
 def _desk() -> Iterable[Action]:
     desk = Place.DESK
-    yield _action(desk, "bar", "colon", "command", "screen.open_bar", "Open the command bar.", line=True)
-    yield _action(desk, "next", "tab", "pane", "app.focus_next", "Go to the next pane.", palette=False)
-    yield _action(
-        desk, "previous", "shift+tab", "pane back", "app.focus_previous", "Go to the pane before.", palette=False
+    yield action_of(desk, "bar", "colon", "command", "screen.open_bar", "Open the command bar.", line=True)
+    yield action_of(desk, "next", "tab", "pane", "screen.next_pane", "Go to the next pane.", palette=False)
+    yield action_of(
+        desk, "previous", "shift+tab", "pane back", "screen.previous_pane", "Go to the pane before.", palette=False
     )
-    yield _action(
-        desk, "window", "w", "pane by digit", "screen.prefix('w')", "Then 1 to 6: go to that pane.", palette=False
+    yield action_of(
+        desk, "window", "w", "pane by digit", "screen.prefix('w')", "Then a digit: go to that pane.", palette=False
     )
-    yield _action(
+    yield action_of(
         desk,
         "go",
         "g",
         "go",
         "screen.prefix('g')",
-        "Then g: top; d: the chain; e: events; o: orders; s: strategies.",
+        "Then g: top; d: the chain; e: events; o: orders; s: the strategy seen last, 3gs: strategy 3; v: volatility.",
         palette=False,
     )
-    yield _action(
+    yield action_of(
         desk,
         "freeze",
         "space",
@@ -118,11 +62,11 @@ def _desk() -> Iterable[Action]:
         "screen.freeze",
         "Freeze the picture; ages go on, drafts take the living quote.",
     )
-    yield _action(
+    yield action_of(
         desk, "mark", "M", "mark", "screen.next_mark", "Count money at the next mark: last, mid, exit.", line=True
     )
-    yield _action(desk, "units", "u", "lots/units", "screen.units", "Show quantities as lots or as units.", line=True)
-    yield _action(
+    yield action_of(desk, "units", "u", "lots/units", "screen.units", "Show quantities as lots or as units.", line=True)
+    yield action_of(
         desk,
         "acknowledge",
         "exclamation_mark",
@@ -131,7 +75,7 @@ def _desk() -> Iterable[Action]:
         "Acknowledge the oldest unread event.",
         line=True,
     )
-    yield _action(
+    yield action_of(
         desk,
         "arm",
         "A",
@@ -141,8 +85,24 @@ def _desk() -> Iterable[Action]:
         line=True,
         palette=False,
     )
-    yield _action(desk, "disarm", "D", "disarm", "screen.disarm", "Back to READ at once; never asks.")
-    yield _action(
+    yield action_of(
+        desk,
+        "strategy",
+        "f4",
+        "strategy",
+        "screen.strategy",
+        "Open the screen of a strategy: of the row, of the count, or the one seen last.",
+    )
+    yield action_of(
+        desk,
+        "volatility",
+        "f5",
+        "volatility",
+        "screen.volatility",
+        "Open smile, expiries, history and minutes of the chain in view.",
+    )
+    yield action_of(desk, "disarm", "D", "disarm", "screen.disarm", "Back to READ at once; never asks.")
+    yield action_of(
         desk,
         "back",
         "escape",
@@ -155,22 +115,22 @@ def _desk() -> Iterable[Action]:
 
 def _chain() -> Iterable[Action]:
     chain = Place.CHAIN
-    yield _action(
+    yield action_of(
         chain, "sell", "s", "sell", "screen.draft('SELL')", "Draft a sale at the cursor; 10s is ten lots.", line=True
     )
-    yield _action(
+    yield action_of(
         chain, "buy", "b", "buy", "screen.draft('BUY')", "Draft a purchase at the cursor; 2b is two lots.", line=True
     )
-    yield _action(
+    yield action_of(
         chain, "review", "enter", "review", "screen.review", "Open the draft for review; Enter never sends.", line=True
     )
-    yield _action(
+    yield action_of(
         chain, "expiry_back", "left_square_bracket", "expiry", "screen.expiry(-1)", "Show the expiry before.", line=True
     )
-    yield _action(
+    yield action_of(
         chain, "expiry_next", "right_square_bracket", "expiry", "screen.expiry(1)", "Show the next expiry.", line=True
     )
-    yield _action(
+    yield action_of(
         chain,
         "underlying_back",
         "left_curly_bracket",
@@ -179,7 +139,7 @@ def _chain() -> Iterable[Action]:
         "Show the underlying before.",
         line=True,
     )
-    yield _action(
+    yield action_of(
         chain,
         "underlying_next",
         "right_curly_bracket",
@@ -188,52 +148,73 @@ def _chain() -> Iterable[Action]:
         "Show the next underlying.",
         line=True,
     )
-    yield _action(chain, "atm", "z", "ATM", "screen.at_the_money", "Put the cursor on the ATM strike.", line=True)
-    yield _action(chain, "depth", "i", "depth", "screen.depth", "Show the book of the contract under the cursor.")
-    yield _action(chain, "more", "plus", "tick up", "screen.tick(1)", "Draft one tick higher.")
-    yield _action(chain, "less", "minus", "tick down", "screen.tick(-1)", "Draft one tick lower.")
-    yield _action(chain, "touch", "equals_sign", "touch", "screen.touch", "Draft back at the touch.")
-    yield _action(chain, "price", "p", "price from", "screen.cycle_price", "Draft at bid, mid, ask or touch in turn.")
-    yield _action(chain, "up", "up k", "up", "screen.move(-1)", "One strike lower.", palette=False)
-    yield _action(chain, "down", "down j", "down", "screen.move(1)", "One strike higher.", palette=False)
-    yield _action(chain, "calls", "left h", "calls", "screen.side('CE')", "Cursor to the calls.", palette=False)
-    yield _action(chain, "puts", "right l", "puts", "screen.side('PE')", "Cursor to the puts.", palette=False)
-    yield _action(
+    yield action_of(chain, "atm", "z", "ATM", "screen.at_the_money", "Put the cursor on the ATM strike.", line=True)
+    yield action_of(chain, "depth", "i", "depth", "screen.depth", "Show the book of the contract under the cursor.")
+    yield action_of(chain, "more", "plus", "tick up", "screen.tick(1)", "Draft one tick higher.")
+    yield action_of(chain, "less", "minus", "tick down", "screen.tick(-1)", "Draft one tick lower.")
+    yield action_of(chain, "touch", "equals_sign", "touch", "screen.touch", "Draft back at the touch.")
+    yield action_of(chain, "price", "p", "price from", "screen.cycle_price", "Draft at bid, mid, ask or touch in turn.")
+    yield action_of(chain, "up", "up k", "up", "screen.move(-1)", "One strike lower.", palette=False)
+    yield action_of(chain, "down", "down j", "down", "screen.move(1)", "One strike higher.", palette=False)
+    yield action_of(chain, "calls", "left h", "calls", "screen.side('CE')", "Cursor to the calls.", palette=False)
+    yield action_of(chain, "puts", "right l", "puts", "screen.side('PE')", "Cursor to the puts.", palette=False)
+    yield action_of(
         chain, "page_up", "ctrl+u pageup", "half page up", "screen.page(-1)", "Half a page up.", palette=False
     )
-    yield _action(
+    yield action_of(
         chain, "page_down", "ctrl+d pagedown", "half page down", "screen.page(1)", "Half a page down.", palette=False
     )
-    yield _action(chain, "own", "o", "own row", "screen.own_row", "Next strike with an own position or order.")
+    yield action_of(chain, "own", "o", "own row", "screen.own_row", "Next strike with an own position or order.")
+    yield action_of(
+        chain,
+        "columns",
+        "c",
+        "columns",
+        "screen.columns",
+        "The next set of columns: trade, Greeks, open interest, value.",
+    )
+    yield action_of(
+        chain, "figures", "v", "figures", "screen.figures", "Show every figure of the chain, and why one is missing."
+    )
 
 
 def _lists() -> Iterable[Action]:
     lists = Place.LIST
-    yield _action(lists, "up", "up k", "up", "screen.move(-1)", "One row up.", palette=False)
-    yield _action(lists, "down", "down j", "down", "screen.move(1)", "One row down.", palette=False)
-    yield _action(
+    yield action_of(lists, "up", "up k", "up", "screen.move(-1)", "One row up.", palette=False)
+    yield action_of(lists, "down", "down j", "down", "screen.move(1)", "One row down.", palette=False)
+    yield action_of(
         lists, "page_up", "ctrl+u pageup", "half page up", "screen.page(-1)", "Half a page up.", palette=False
     )
-    yield _action(
+    yield action_of(
         lists, "page_down", "ctrl+d pagedown", "half page down", "screen.page(1)", "Half a page down.", palette=False
     )
-    yield _action(lists, "bottom", "G end", "bottom", "screen.bottom", "Last row.", palette=False)
-    yield _action(lists, "top", "home", "top", "screen.top", "First row.", palette=False)
-    yield _action(
+    yield action_of(lists, "bottom", "G end", "bottom", "screen.bottom", "Last row.", palette=False)
+    yield action_of(lists, "top", "home", "top", "screen.top", "First row.", palette=False)
+    yield action_of(
         lists,
         "open",
         "enter",
         "open",
         "screen.open_row",
-        "Unfold or show what the row is about.",
+        "Open the strategy, or show what the row is about.",
+        line=True,
+        palette=False,
+    )
+    yield action_of(
+        Place.STRATEGIES,
+        "fold",
+        "l right h left",
+        "legs",
+        "screen.fold",
+        "Show or hide the legs of the strategy of the row.",
         line=True,
         palette=False,
     )
     orders = Place.ORDERS
-    yield _action(
+    yield action_of(
         orders, "cancel", "c", "cancel", "screen.cancel_order", "Cancel the order of the row.", line=True, palette=False
     )
-    yield _action(
+    yield action_of(
         orders,
         "cancel_all",
         "C",
@@ -242,7 +223,7 @@ def _lists() -> Iterable[Action]:
         "Review the cancelling of every working order.",
         line=True,
     )
-    yield _action(
+    yield action_of(
         orders,
         "modify",
         "m",
@@ -252,9 +233,9 @@ def _lists() -> Iterable[Action]:
         line=True,
         palette=False,
     )
-    yield _action(orders, "more", "plus", "tick up", "screen.tick(1)", "Draft one tick higher.", palette=False)
-    yield _action(orders, "less", "minus", "tick down", "screen.tick(-1)", "Draft one tick lower.", palette=False)
-    yield _action(
+    yield action_of(orders, "more", "plus", "tick up", "screen.tick(1)", "Draft one tick higher.", palette=False)
+    yield action_of(orders, "less", "minus", "tick down", "screen.tick(-1)", "Draft one tick lower.", palette=False)
+    yield action_of(
         orders,
         "resolve",
         "R",
@@ -268,7 +249,7 @@ def _lists() -> Iterable[Action]:
 
 def _elsewhere() -> Iterable[Action]:
     bar = Place.BAR
-    yield _action(
+    yield action_of(
         bar,
         "enter",
         "enter",
@@ -278,7 +259,7 @@ def _elsewhere() -> Iterable[Action]:
         line=True,
         palette=False,
     )
-    yield _action(
+    yield action_of(
         bar,
         "complete",
         "tab",
@@ -288,11 +269,11 @@ def _elsewhere() -> Iterable[Action]:
         line=True,
         palette=False,
     )
-    yield _action(
+    yield action_of(
         bar, "older", "up", "history", "screen.bar_history(-1)", "The sentence before.", line=True, palette=False
     )
-    yield _action(bar, "newer", "down", "history", "screen.bar_history(1)", "The next sentence.", palette=False)
-    yield _action(
+    yield action_of(bar, "newer", "down", "history", "screen.bar_history(1)", "The next sentence.", palette=False)
+    yield action_of(
         bar,
         "close",
         "escape",
@@ -303,7 +284,7 @@ def _elsewhere() -> Iterable[Action]:
         palette=False,
     )
     dialog = Place.DIALOG
-    yield _action(
+    yield action_of(
         dialog,
         "yes",
         "y",
@@ -312,14 +293,24 @@ def _elsewhere() -> Iterable[Action]:
         "Do it; counts only once the question has been painted.",
         palette=False,
     )
-    yield _action(dialog, "no", "escape enter", "cancel", "screen.cancel", "Cancel. Enter never sends.", palette=False)
-    yield _action(dialog, "focus_next", "tab", "next", "app.focus_next", "The next choice.", palette=False)
-    yield _action(
+    yield action_of(
+        dialog, "no", "escape enter", "cancel", "screen.cancel", "Cancel. Enter never sends.", palette=False
+    )
+    yield action_of(dialog, "focus_next", "tab", "next", "app.focus_next", "The next choice.", palette=False)
+    yield action_of(
         dialog, "focus_previous", "shift+tab", "previous", "app.focus_previous", "The choice before.", palette=False
     )
-    yield _action(dialog, "up", "up k", "up", "screen.scroll(-1)", "Scroll up.", palette=False)
-    yield _action(dialog, "down", "down j", "down", "screen.scroll(1)", "Scroll down.", palette=False)
+    yield action_of(dialog, "up", "up k", "up", "screen.scroll(-1)", "Scroll up.", palette=False)
+    yield action_of(dialog, "down", "down j", "down", "screen.scroll(1)", "Scroll down.", palette=False)
 
 
-ACTIONS: tuple[Action, ...] = (*_everywhere(), *_desk(), *_chain(), *_lists(), *_elsewhere())
+ACTIONS: tuple[Action, ...] = (
+    *_everywhere(),
+    *_desk(),
+    *_chain(),
+    *_lists(),
+    *strategy_actions(),
+    *volatility_actions(),
+    *_elsewhere(),
+)
 """Every action with its keys by default."""

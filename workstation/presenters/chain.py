@@ -11,7 +11,7 @@ import numpy as np
 from engine.core.views import ChainColumns, ChainView
 from engine.core.vocabulary import InstrumentKind, QuoteState
 from workstation.formatting import Glyphs, known, price_cell, price_width, quantity, strike, volatility
-from workstation.presenters.chain_columns import IV_WIDTH, ChainLayout, ColumnWidths, chain_layout
+from workstation.presenters.chain_columns import IV_WIDTH, ChainLayout, ColumnSet, ColumnWidths, chain_layout
 from workstation.presenters.flashes import CALL_ASK, CALL_BID, PUT_ASK, PUT_BID, Flashes
 from workstation.presenters.lines import Line, Span, filled, merged, right, spread, toned, width_of
 from workstation.presenters.names import STATE_MARKS, state_of
@@ -31,6 +31,7 @@ class ChainRows:
         self.view: ChainView | None = None
         self.layout: ChainLayout = chain_layout(0, ColumnWidths(), glyphs)
         self.as_units = False
+        self.columns = ColumnSet.TRADE
 
     def __len__(self) -> int:
         """How many strikes there are."""
@@ -54,6 +55,8 @@ class ChainRows:
             changed.update(int(row) for row in np.flatnonzero(differs))
         if before.header.atm_strike != view.header.atm_strike or before.header.forward != view.header.forward:
             changed.update(self._moved_past(before, view))
+        if self.layout.walls:
+            changed.update(self._walls_moved(before, view))
         return changed
 
     def fade(self, now: float) -> set[int]:
@@ -69,7 +72,7 @@ class ChainRows:
 
     def arrange(self, width: int, first: int, last: int) -> bool:
         """Choose columns for ``width`` and the rows ``first`` to ``last``; whether the layout changed."""
-        layout = chain_layout(width, self._widths(first, last), self._glyphs)
+        layout = chain_layout(width, self._widths(first, last), self._glyphs, self.columns)
         changed = layout != self.layout
         self.layout = layout
         return changed
@@ -79,9 +82,11 @@ class ChainRows:
         widths, outer = self.layout.widths, self.layout.outer
         call = "".join(f"{right(figure.heading, figure.width)} " for figure in outer)
         put = "".join(f" {right(figure.heading, figure.width)}" for figure in reversed(outer))
-        bid, ask, own = "Bid".rjust(widths.price), "Ask".rjust(widths.price), "Pos".rjust(widths.position)
-        middle = f" {'Strike'.rjust(widths.strike)} {'IV'.rjust(IV_WIDTH)} "
-        text = f" {call}{bid} {ask} {own}{middle}{own} {bid} {ask}{put} "
+        own = "Pos".rjust(widths.position)
+        bid, ask, mid = (name.rjust(widths.price) for name in ("Bid", "Ask", "Mid"))
+        prices = f"{mid} " if self.layout.mid else f"{bid} {ask}"
+        middle = f" {'Strike'.rjust(widths.strike)} {('Wall' if self.layout.walls else 'IV').rjust(IV_WIDTH)} "
+        text = f" {call}{prices} {own}{middle}{own} {prices}{put} "
         return filled(((text, "header"),), self.layout.width, "header")
 
     def row(self, row: int, *, cursor: InstrumentKind | None = None, active: bool = False) -> Line:
@@ -100,7 +105,7 @@ class ChainRows:
             ("<" if on_call else " ", "bold"),
             (right(strike(float(view.strikes[row])), self.layout.widths.strike), centre),
             (" ", ""),
-            (right(self._volatility(view, row), IV_WIDTH), ""),
+            self._centre(view, row),
             (">" if on_put else " ", "bold"),
         ]
         spans += self._side(view, view.puts, row, InstrumentKind.PUT, beside if on_put else "")
@@ -152,11 +157,19 @@ class ChainRows:
             plain = f"{plain} bold".strip()
         bid_cell, ask_cell = (CALL_BID, CALL_ASK) if call else (PUT_BID, PUT_ASK)
         mark = STATE_MARKS[state] if columns.token[row] else " "
-        prices: list[Span] = [
-            self._price(float(columns.bid[row]), self._flashes.tone(row, bid_cell), plain, beside),
-            (mark, _joined("old", beside)),
-            self._price(float(columns.ask[row]), self._flashes.tone(row, ask_cell), plain, beside),
-        ]
+        bid, ask = float(columns.bid[row]), float(columns.ask[row])
+        tones = self._flashes.tone(row, bid_cell), self._flashes.tone(row, ask_cell)
+        if self.layout.mid:
+            prices: list[Span] = [
+                self._price((bid + ask) / 2, tones[0] or tones[1], plain, beside),
+                (mark, _joined("old", beside)),
+            ]
+        else:
+            prices = [
+                self._price(bid, tones[0], plain, beside),
+                (mark, _joined("old", beside)),
+                self._price(ask, tones[1], plain, beside),
+            ]
         position: Span = (self._position(view, columns, row).rjust(widths.position), "bold")
         outer: list[Span] = [
             (right(figure.text(columns, row, glyphs).strip(), figure.width), plain) for figure in self.layout.outer
@@ -181,6 +194,18 @@ class ChainRows:
             return star
         text = quantity(units, view.header.lot_size, as_units=self.as_units, sign=True)
         return f"{star}{text.removesuffix('L')}"
+
+    def _centre(self, view: ChainView, row: int) -> Span:
+        """The cell beside the strike: its volatility, or which walls stand there, the largest as ``C1`` and ``P1``."""
+        if not self.layout.walls:
+            return right(self._volatility(view, row), IV_WIDTH), ""
+        names = [
+            f"{letter}{place}"
+            for letter, walls in (("C", view.header.call_walls), ("P", view.header.put_walls))
+            for place, wall in enumerate(walls, start=1)
+            if wall == view.strikes[row]
+        ]
+        return right("".join(names), IV_WIDTH), "bold"
 
     def _volatility(self, view: ChainView, row: int) -> str:
         """One figure for both sides: the out-of-the-money one, the other where that is unknown."""
@@ -214,6 +239,15 @@ class ChainRows:
             strike=max(least.strike, len(strike(float(view.strikes[-1])))),
             position=max(least.position, *positions) if positions else least.position,
         )
+
+    @staticmethod
+    def _walls_moved(before: ChainView, after: ChainView) -> set[int]:
+        """Rows where a wall stood or stands, when walls have changed."""
+        walls = [(header.call_walls, header.put_walls) for header in (before.header, after.header)]
+        if walls[0] == walls[1]:
+            return set()
+        strikes = [wall for pair in walls for side in pair for wall in side]
+        return {int(row) for row in np.flatnonzero(np.isin(after.strikes, strikes))}
 
     @staticmethod
     def _moved_past(before: ChainView, after: ChainView) -> set[int]:

@@ -10,6 +10,7 @@ from engine.core.identifiers import OrderNumber
 from engine.core.instruments import ExpiryLabel, Instrument
 from engine.core.views import ChainKey, ChainView, UnderlyingView
 from engine.core.vocabulary import InstrumentKind, Mark
+from workstation.presenters.chain_columns import ColumnSet
 from workstation.presenters.draft import Draft
 
 COUNT_DIGITS_MAX = 4
@@ -42,6 +43,7 @@ class DeskState:
         """Start on calls, valued at ``mark``, with nothing chosen."""
         self.mark = mark
         self.as_units = False
+        self.columns = ColumnSet.TRADE
         self.key: ChainKey | None = None
         self.underlyings: tuple[UnderlyingView, ...] = ()
         self.expiries: tuple[ExpiryLabel, ...] = ()
@@ -53,6 +55,8 @@ class DeskState:
         self.notice: Notice | None = None
         self.frozen_since: datetime | None = None
         self.expanded: frozenset[int] = frozenset()
+        self.strategy: int | None = None
+        """The strategy looked at last, by its number."""
         self.modifying: OrderNumber | None = None
         self.contract: Instrument | None = None
         """The contract under the cursor as the dump lists it, once looked up."""

@@ -14,6 +14,9 @@ MARKS = (
     ("*", "before own lots: an order rests on the contract"),
     ("@", "at both edges: the ATM strike"),
     ("< >", "at the strike: where keys act, calls or puts"),
+    ("LB SB LU SC N", "long and short build-up, long unwinding, short covering, neither"),
+    ("C1 P1", "beside a strike: the largest open interest of calls above, of puts below the forward"),
+    ("o", "on the smile: what is quoted at a strike"),
     ("!", "before an event: not acknowledged yet"),
 )
 

@@ -159,6 +159,8 @@ def review_lines(session: ReviewSession, live: Quote | None, width: int, glyphs:
     lines.append(EMPTY)
     lines += _order_lines(preview, glyphs)
     lines += _money_lines(preview, glyphs)
+    if preview.charge_notes:
+        lines += _labelled("charges", " ".join(preview.charge_notes), width, "")
     for note in preview.notes:
         lines += _labelled("note", note, width, "")
     lines += _quote_lines(session, live, glyphs)
@@ -208,6 +210,15 @@ def _money_lines(preview: Preview, glyphs: Glyphs) -> list[Line]:
                 (f"{word} {money_exact(abs(preview.cash), glyphs).lstrip('+')} before charges", ""),
             )
         )
+    if preview.charges is not None:
+        words = f"{money_exact(preview.charges, glyphs).lstrip('+')} when it fills wholly"
+        if preview.cash is not None:
+            in_all = preview.cash - preview.charges
+            words += f": {'receive' if in_all > 0 else 'pay'} {money_exact(abs(in_all), glyphs).lstrip('+')} in all"
+        lines.append((("charges".ljust(LABEL_WIDTH), "muted"), (words, "")))
+    if preview.round_trip_charges is not None:
+        both = money_exact(preview.round_trip_charges, glyphs).lstrip("+")
+        lines.append(((" " * LABEL_WIDTH, "muted"), (f"{both} for the round trip, leaving at the touch", "")))
     if preview.margin is not None:
         words = f"{money_exact(preview.margin, glyphs).lstrip('+')}, as the broker says"
         lines.append((("margin".ljust(LABEL_WIDTH), "muted"), (words, "")))

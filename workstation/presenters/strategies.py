@@ -1,4 +1,7 @@
-"""Strategies with their money on each mark, and their legs when unfolded. The shown parts add up to the shown total."""
+"""Strategies with their money on each mark, gross and net, and their legs and charges when unfolded.
+
+The shown parts add up to the shown total.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.strategies import LegValue, StrategyValue
 from engine.core.vocabulary import Mark
-from workstation.formatting import Glyphs, money, price, quantity, round_parts
+from workstation.formatting import Glyphs, money, money_exact, price, quantity, round_parts
 from workstation.presenters.lines import Line, Span, clean, filled, left, right
 from workstation.presenters.names import contract_name
 
 RowId = tuple[str, int, int]
-"""``("strategy", number, 0)``, ``("leg", strategy, leg)`` or ``("total", 0, 0)``: identities, never places."""
+"""``("strategy", number, 0)``, ``("leg", strategy, leg)``, ``("charges", strategy, 0)`` or ``("total", 0, 0)``:
+identities, never places."""
 
 MONEY_WIDTH = 12
 GREEK_WIDTH = 9
@@ -24,6 +28,7 @@ LEGS_WIDTH = 4
 NUMBER_WIDTH = 4
 NAME_WIDTH_LEAST = 14
 NAME_WIDTH_MOST = 28
+NET_FROM_WIDTH = 90
 REALISED_FROM_WIDTH = 110
 TOTAL: RowId = ("total", 0, 0)
 
@@ -40,14 +45,20 @@ class StrategyColumns(msgspec.Struct, frozen=True):
 
     width: int
     name: int
+    net: bool
     realised: bool
 
 
 def strategy_columns(width: int) -> StrategyColumns:
     """Choose columns for ``width`` cells."""
-    realised = width >= REALISED_FROM_WIDTH
-    used = NUMBER_WIDTH + LEGS_WIDTH + 3 * MONEY_WIDTH + 2 * GREEK_WIDTH + 2 + (MONEY_WIDTH if realised else 0)
-    return StrategyColumns(width, min(max(width - used, NAME_WIDTH_LEAST), NAME_WIDTH_MOST), realised)
+    net, realised = width >= NET_FROM_WIDTH, width >= REALISED_FROM_WIDTH
+    used = NUMBER_WIDTH + LEGS_WIDTH + (3 + net + realised) * MONEY_WIDTH + 2 * GREEK_WIDTH + 2
+    return StrategyColumns(width, min(max(width - used, NAME_WIDTH_LEAST), NAME_WIDTH_MOST), net, realised)
+
+
+def rows_wanted(strategies: Sequence[StrategyValue], expanded: frozenset[int]) -> int:
+    """Rows that show everything besides the total: a strategy, and unfolded its legs and its charges."""
+    return sum(1 + (len(value.legs) + 1 if value.strategy.number in expanded else 0) for value in strategies)
 
 
 def strategies_heading(mark: Mark, columns: StrategyColumns, glyphs: Glyphs) -> Line:
@@ -60,6 +71,8 @@ def strategies_heading(mark: Mark, columns: StrategyColumns, glyphs: Glyphs) -> 
     spans += [
         (other.value.capitalize().rjust(MONEY_WIDTH), "header bold" if other is mark else "header") for other in Mark
     ]
+    if columns.net:
+        spans.append((f"Net {mark.value}".rjust(MONEY_WIDTH), "header bold"))
     if columns.realised:
         spans.append(("Realised".rjust(MONEY_WIDTH), "header"))
     greeks = (f"{glyphs.delta} {glyphs.rupee}/pt", f"{glyphs.theta} {glyphs.rupee}/d")
@@ -75,25 +88,30 @@ def strategy_rows(
     expanded: frozenset[int],
     as_units: bool,
     find: Callable[[InstrumentKey], Instrument | None],
+    mark: Mark = Mark.LAST,
 ) -> list[StrategyRow]:
-    """A row per strategy, rows for the legs of those unfolded, and the total."""
-    shown = {mark: round_parts([value.profit.get(mark, Decimal(0)) for value in strategies]) for mark in Mark}
+    """A row per strategy, rows for the legs and charges of those unfolded, and the total; net is shown on ``mark``."""
+    shown = {one: round_parts([value.profit.get(one, Decimal(0)) for value in strategies]) for one in Mark}
     realised = round_parts([value.realised for value in strategies])
+    net, net_total = _net_parts(strategies, mark)
     rows: list[StrategyRow] = []
     for place, value in enumerate(strategies):
         number = int(value.strategy.number)
         name = clean(value.strategy.name) + (" (default)" if value.strategy.is_default else "")
-        money_cells = [(shown[mark][0][place], bool(value.partial.get(mark))) for mark in Mark]
+        money_cells = [(shown[one][0][place], bool(value.partial.get(one))) for one in Mark]
         spans = [
             *_head(f"{'-' if number in expanded else ' '}{number}", name, str(value.open_legs), columns, glyphs),
             *_money(money_cells, glyphs),
+            *_net(net[place], bool(value.partial.get(mark)), columns, glyphs),
             *_realised(realised[0][place], columns, glyphs),
             *_greeks(value.delta, value.theta, glyphs),
         ]
         rows.append(StrategyRow(("strategy", number, 0), filled(spans, columns.width)))
         if number in expanded:
             rows += [_leg_row(number, leg, columns, glyphs, as_units=as_units, find=find) for leg in value.legs]
-    rows.append(_total_row(strategies, shown, realised[1], columns, glyphs))
+            rows.append(_charges_row(value, columns, glyphs))
+    net_cell = (net_total, any(value.partial.get(mark) for value in strategies))
+    rows.append(_total_row(strategies, shown, realised[1], columns, glyphs, net=net_cell))
     return rows
 
 
@@ -103,12 +121,15 @@ def _total_row(
     realised: Decimal,
     columns: StrategyColumns,
     glyphs: Glyphs,
+    *,
+    net: tuple[Decimal | None, bool],
 ) -> StrategyRow:
     legs = sum(value.open_legs for value in strategies)
     partial = {mark: any(value.partial.get(mark) for value in strategies) for mark in Mark}
     spans = [
         *_head("", "all", str(legs), columns, glyphs),
         *_money([(shown[mark][1], partial[mark]) for mark in Mark], glyphs),
+        *_net(*net, columns, glyphs),
         *_realised(realised, columns, glyphs),
         *_greeks(_sum([value.delta for value in strategies]), _sum([value.theta for value in strategies]), glyphs),
     ]
@@ -129,6 +150,19 @@ def _money(cells: Sequence[tuple[Decimal | None, bool]], glyphs: Glyphs) -> list
         text = money(value, glyphs) + ("p" if partial and value is not None else " ")
         spans.append((right(text, MONEY_WIDTH), _tone(value)))
     return spans
+
+
+def _net_parts(strategies: Sequence[StrategyValue], mark: Mark) -> tuple[Sequence[Decimal | None], Decimal | None]:
+    """Net money as it is shown, and its sum; one that is not known makes the sum unknown."""
+    values = [value.net.get(mark) for value in strategies]
+    known = [value for value in values if value is not None]
+    if len(known) == len(values):
+        return round_parts(known)
+    return values, None
+
+
+def _net(value: Decimal | None, partial: bool, columns: StrategyColumns, glyphs: Glyphs) -> list[Span]:
+    return _money([(value, partial)], glyphs) if columns.net else []
 
 
 def _realised(value: Decimal, columns: StrategyColumns, glyphs: Glyphs) -> list[Span]:
@@ -157,6 +191,8 @@ def _leg_row(
     name = f"{held} {contract_name(instrument, leg.instrument)}"
     head_width = NUMBER_WIDTH + columns.name + LEGS_WIDTH
     spans: list[Span] = [(left(f"{label:<8}{name}", head_width, glyphs), "muted"), *_money(cells, glyphs)]
+    if columns.net:
+        spans.append((" " * MONEY_WIDTH, ""))
     if columns.realised:
         spans.append((right(money(leg.holding.realised, glyphs), MONEY_WIDTH), _tone(leg.holding.realised)))
     average = price(leg.holding.average_price, glyphs) if leg.holding.signed_quantity else "flat"
@@ -165,6 +201,20 @@ def _leg_row(
         tail += f"  {clean(value.reason)}"
     spans.append((tail, "muted"))
     return StrategyRow(("leg", strategy, leg.number), filled(spans, columns.width))
+
+
+def _charges_row(value: StrategyValue, columns: StrategyColumns, glyphs: Glyphs) -> StrategyRow:
+    """What it has paid, what leaving would pay, what would be left; and why something of that is not known."""
+    spans: list[Span] = [(f"{'':<{NUMBER_WIDTH + 4}}charges paid ", "muted"), (_paid(value.charges_paid, glyphs), "")]
+    spans += [("  to leave now ", "muted"), (_paid(value.exit_charges, glyphs), "")]
+    spans += [("  net then ", "muted"), (money_exact(value.net_at_exit, glyphs), _tone(value.net_at_exit))]
+    if value.charge_notes:
+        spans.append((f"  {clean(' '.join(value.charge_notes))}", "muted"))
+    return StrategyRow(("charges", int(value.strategy.number), 0), filled(spans, columns.width))
+
+
+def _paid(value: Decimal | None, glyphs: Glyphs) -> str:
+    return money_exact(value, glyphs).lstrip("+")
 
 
 def _tone(value: Decimal | None) -> str:

@@ -16,6 +16,7 @@ from workstation.formatting import (
     expiry_day,
     lots,
     money,
+    money_exact,
     option_delta,
     price,
     signed_price,
@@ -118,6 +119,11 @@ def _preview_lines(preview: Preview, width: int, glyphs: Glyphs) -> list[Line]:
     if preview.cash is not None:
         word = "receive" if preview.cash > 0 else "pay"
         lines.append(((word.ljust(8), "muted"), (money(abs(preview.cash), glyphs).lstrip("+"), "")))
+    if preview.charges is not None or preview.charge_notes:
+        lines.append((("charges ", "muted"), (money_exact(preview.charges, glyphs).lstrip("+"), "")))
+    if preview.charge_notes:
+        words = " ".join(preview.charge_notes)
+        lines += [((text, "muted"),) for text in wrapped(words, width)[:SENTENCE_LINES_MAX]]
     lines.append((("margin  ", "muted"), (money(preview.margin, glyphs).lstrip("+"), "")))
     if preview.impact is not None and preview.impact.levels:
         plural = "" if preview.impact.levels == 1 else "s"

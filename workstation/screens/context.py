@@ -22,6 +22,9 @@ For looking things up only. Commands travel by ``Submit``, which nothing cancels
 """
 Submit = Callable[[Command, Callable[[Receipt], None]], None]
 """Hand a command over; the receipt comes back by the callback."""
+OpenPlace = Callable[[str, str], None]
+"""Open a screen by its name, with what it should look at: ``("strategy", "3")``; ``("desk", "orders")`` is a pane of
+the Desk. An empty subject leaves the choice to the screen."""
 
 
 @dataclass(slots=True)
@@ -48,6 +51,7 @@ class DeskContext:
     state: DeskState
     run: Run
     submit: Submit
+    open_place: OpenPlace
     new_key: Callable[[], str]
     picture: Picture = field(default_factory=Picture)
 

@@ -12,12 +12,10 @@ from textual import on
 from textual.binding import BindingType
 from textual.widgets import Input
 
-from engine.core.commands import AcknowledgeEvent
-from engine.core.vocabulary import Mark, Mode
 from workstation.actions import Place
 from workstation.frames import Frame
-from workstation.presenters.events import unread_events
 from workstation.presenters.layout import desk_layout
+from workstation.presenters.strategies import rows_wanted
 from workstation.screens.chain_watch import ChainWish
 from workstation.screens.context import DeskContext
 from workstation.screens.desk_rows import RowActions
@@ -36,7 +34,6 @@ class DeskScreen(RowActions):
         self._ready = False
         self._looking_up = False
         self._return_to = "chain"
-        self._frame: Frame | None = None
 
     def on_mount(self) -> None:
         """Ask for the first chain."""
@@ -82,58 +79,34 @@ class DeskScreen(RowActions):
             self._arrange(self._frame)
 
     def take_key(self, key: str, character: str | None) -> bool:
-        """A key before any binding sees it: the second key of a pair, a digit of a count. Whether it was taken."""
-        state = self._shared.state
+        """As on every screen; in the bar each character is text."""
         if self.focus_name == "bar":
             return self._typed_ahead(character)
-        if state.prefix:
-            prefix, state.prefix = state.prefix, ""
-            self._second_key(prefix, key)
-            return True
-        if character is not None and character.isdecimal() and character.isascii():
-            state.add_digit(character)
-            return True
-        return False
+        return super().take_key(key, character)
 
-    # --- keys everywhere -----------------------------------------------------------------------------------------
+    def second_key(self, prefix: str, key: str) -> bool:
+        """Panes by digit and letter, and the screens that lie over this one."""
+        if prefix == "w" and key in PANE_OF_DIGIT:
+            self._focus_pane(PANE_OF_DIGIT[key])
+        elif prefix == "g" and key == "g":
+            self.action_top()
+        elif prefix == "g" and key in PANE_OF_LETTER:
+            self._focus_pane(PANE_OF_LETTER[key])
+        else:
+            return super().second_key(prefix, key)
+        return True
 
-    def action_prefix(self, key: str) -> None:
-        """Wait for the second key of a pair."""
-        self._shared.state.prefix = key
-
-    def action_freeze(self) -> None:
-        """Freeze the picture, or let it go on."""
-        state = self._shared.state
-        if state.frozen_since is not None:
-            state.frozen_since = None
-        elif self._frame is not None:
-            state.frozen_since = self._frame.market_now
+    def forget(self) -> None:
+        """Draw everything anew in the next frame."""
         self._painter.forget()
 
-    def action_next_mark(self) -> None:
-        """The next mark."""
-        marks = list(Mark)
-        state = self._shared.state
-        state.mark = marks[(marks.index(state.mark) + 1) % len(marks)]
+    # --- keys ----------------------------------------------------------------------------------------------------
 
-    def action_units(self) -> None:
-        """Lots or units."""
-        self._shared.state.as_units = not self._shared.state.as_units
-
-    def action_acknowledge(self) -> None:
-        """Acknowledge the oldest unread event."""
-        desk = self._shared.picture.live_desk
-        waiting = unread_events(desk.events, desk.status.unread_events) if desk is not None else ()
-        if not waiting:
-            self._shared.notify("No event waits to be read.")
-            return
-        event = waiting[0]
-        self._shared.notify(event.text)
-        self._shared.submit(AcknowledgeEvent(sequence=event.sequence), lambda _: None)
-
-    def action_disarm(self) -> None:
-        """READ at once."""
-        self._orders.arm(Mode.READ)
+    def go_over(self, place: str) -> None:
+        """As on every screen; the strategy under the cursor is the one to look at."""
+        if self.focused is self._panes.strategies:
+            self._look_at_row(self._panes.strategies.row_id)
+        super().go_over(place)
 
     def action_back(self) -> None:
         """One level back: count, notice, draft, then the chain. Never quits, never sends."""
@@ -183,7 +156,7 @@ class DeskScreen(RowActions):
         expanded = self._shared.state.expanded
         wanted = 0
         if desk is not None:
-            wanted = sum(1 + (len(v.legs) if v.strategy.number in expanded else 0) for v in desk.strategies)
+            wanted = rows_wanted(desk.strategies, expanded)
         layout = desk_layout(self.size.width, self.size.height, wanted)
         if layout == self._layout_now:
             return
@@ -219,18 +192,6 @@ class DeskScreen(RowActions):
             await self._contracts.look_up()
         finally:
             self._looking_up = False
-
-    def _second_key(self, prefix: str, key: str) -> None:
-        if prefix == "A" and key == "c":
-            self._orders.arm(Mode.CONFIRM)
-        elif prefix == "w" and key in PANE_OF_DIGIT:
-            self._focus_pane(PANE_OF_DIGIT[key])
-        elif prefix == "g" and key == "g":
-            self.action_top()
-        elif prefix == "g" and key in PANE_OF_LETTER:
-            self._focus_pane(PANE_OF_LETTER[key])
-        elif key != "escape":
-            self._shared.notify(f"{prefix} {key} means nothing here; ? lists the keys.")
 
     def _typed_ahead(self, character: str | None) -> bool:
         """A character typed before the bar had focus still belongs to the bar."""

@@ -6,6 +6,8 @@ import numpy as np
 from textual import on
 
 from engine.core.vocabulary import InstrumentKind, Side
+from workstation.formatting import expiry_day
+from workstation.presenters.chain_header import figure_lines
 from workstation.presenters.depth import depth_lines
 from workstation.screens.desk_parts import TEXT_WIDTH, DeskParts
 from workstation.screens.painter import selection_words
@@ -76,6 +78,21 @@ class ChainActions(DeskParts):
         on_call = view.calls.position[target] or view.calls.working[target]
         state.kind = InstrumentKind.CALL if on_call else InstrumentKind.PUT
         self._place_cursor()
+
+    def action_columns(self) -> None:
+        """The next set of columns."""
+        state = self._shared.state
+        state.columns = state.columns.after(state.take_count())
+        self._shared.notify(f"columns: {state.columns.value}")
+
+    def action_figures(self) -> None:
+        """Every figure of the chain in words, and why one is missing."""
+        view = self._shared.picture.chain
+        if view is None:
+            self._shared.notify("There is no chain yet.")
+            return
+        lines = figure_lines(view, TEXT_WIDTH, self._shared.glyphs)
+        self._show_text(f"Figures {view.header.underlying} {expiry_day(view.header.expiry, spaced=True)}", lines)
 
     def action_depth(self) -> None:
         """The book of the contract under the cursor: its pane, or a dialog where there is no room for it."""

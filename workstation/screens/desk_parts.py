@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.screen import Screen
 from textual.widgets import Static
 
 from engine.core.commands import Command, GoTo, Quit, ScreenWish, SetMark, ShowChain
@@ -19,25 +18,28 @@ from workstation.screens.bar_control import BarControl
 from workstation.screens.chain_watch import ChainWatch, ChainWish
 from workstation.screens.context import DeskContext
 from workstation.screens.contracts import ContractBook
+from workstation.screens.everywhere import KeysEverywhere
 from workstation.screens.ordering import OrderKeys
 from workstation.screens.painter import DeskPainter
 from workstation.screens.panes import PANE_OF_NAME, DeskPanes
+from workstation.screens.places import PLACE_OF_LETTER, STRATEGY
 from workstation.screens.quote_watch import QuoteWatch
 
 MILLISECONDS = 1000.0
+STRATEGY_SIGN = "#"
+"""``#3`` is the strategy with the number 3."""
 TEXT_WIDTH = 76
 """Cells of a line in a dialog of text."""
 
 
-class DeskParts(Screen[None], inherit_bindings=False):
+class DeskParts(KeysEverywhere):
     """Composes the Desk; its subclasses say what the keys do."""
 
     AUTO_FOCUS = "#chain"
 
     def __init__(self, context: DeskContext) -> None:
         """Draw and steer by ``context``."""
-        super().__init__(id="desk")
-        self._shared = context
+        super().__init__(context, id="desk")
         self._rows = ChainRows(context.glyphs, context.settings.flash_ms / MILLISECONDS)
         self._contracts = ContractBook(context.engine, context.clock)
         self._watch = ChainWatch(context)
@@ -101,6 +103,13 @@ class DeskParts(Screen[None], inherit_bindings=False):
         words = f"{title} - {self._shared.venue_words}"
         self.app.push_screen(TextDialog(words, lines, glyphs=self._shared.glyphs, simulated=self._shared.simulated))
 
+    def go_to(self, pane: str) -> None:
+        """Show a pane, or the command bar, to whoever comes from another screen; without a name nothing moves."""
+        if pane == "bar":
+            self.app.call_later(self.app.run_action, "screen.open_bar")
+        elif pane:
+            self._focus_pane(pane)
+
     def _focus_pane(self, name: str) -> None:
         layout = self._layout_now
         if layout is None or layout.small:
@@ -114,12 +123,16 @@ class DeskParts(Screen[None], inherit_bindings=False):
 
     def _go_to(self, place: str) -> None:
         name = PANE_OF_NAME.get(place.lower())
-        if name is not None:
+        if place.startswith(STRATEGY_SIGN):
+            self._shared.open_place(STRATEGY, place.removeprefix(STRATEGY_SIGN))
+        elif place.lower() in PLACE_OF_LETTER.values():
+            self._shared.open_place(place.lower(), "")
+        elif name is not None:
             self._focus_pane(name)
         elif place.lower() == "help":
             self.app.call_later(self.app.run_action, "app.help")
         else:
-            known = ", ".join(PANE_OF_NAME)
+            known = ", ".join([*PANE_OF_NAME, *PLACE_OF_LETTER.values()])
             self._shared.notify(f'There is no place called "{place}". Places: {known}, help.', "attention")
 
     def _open_review(self, dialog: ReviewDialog, answer: Callable[[Command | None], None]) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from engine.core.orders import OrderRecord
 from workstation.presenters.orders import order_details
 from workstation.screens.desk_chain import ChainActions
+from workstation.screens.places import STRATEGY
 from workstation.widgets.panes import ListPane
 
 FAR = 1_000_000
 """More rows than any list has."""
+OF_A_STRATEGY = frozenset({"strategy", "leg", "charges"})
+"""Rows of the strategies that belong to one of them."""
 
 
 class RowActions(ChainActions):
@@ -37,15 +40,14 @@ class RowActions(ChainActions):
         self.action_move(FAR)
 
     def action_open_row(self) -> None:
-        """Unfold a strategy, or show what a row is about."""
+        """Open the screen of a strategy, or show what a row is about."""
         pane = self.focused
         if not isinstance(pane, ListPane):
             return
         row = pane.row_id
-        if pane is self._panes.strategies and isinstance(row, tuple):
-            kind, number, _ = row
-            if kind in {"strategy", "leg"}:
-                self._shared.state.expanded ^= {number}
+        if pane is self._panes.strategies:
+            if self._look_at_row(row):
+                self._shared.open_place(STRATEGY, "")
         elif pane is self._panes.orders and (order := self._order_of_row()) is not None:
             if self._shared.state.draft is not None and self._shared.state.draft.order is not None:
                 self._orders.review()
@@ -53,6 +55,19 @@ class RowActions(ChainActions):
             self._show_words(f"Order o{order.number}", order_details(order, self._shared.glyphs))
         elif pane is self._panes.events:
             self._open_event(row)
+
+    def action_fold(self) -> None:
+        """Show the legs of the strategy of the row, or hide them."""
+        row = self._panes.strategies.row_id
+        if isinstance(row, tuple) and row[0] in OF_A_STRATEGY:
+            self._shared.state.expanded ^= {row[1]}
+
+    def _look_at_row(self, row: object) -> bool:
+        """Remember the strategy of a row as the one that is looked at; whether the row has one."""
+        if not isinstance(row, tuple) or row[0] not in OF_A_STRATEGY:
+            return False
+        self._shared.state.strategy = row[1]
+        return True
 
     def action_cancel_order(self) -> None:
         """Cancel the order of the row."""

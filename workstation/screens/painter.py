@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from engine.core.views import ChainView, DeskView
 from workstation.actions import Place
 from workstation.formatting import expiry_day, strike
 from workstation.frames import Frame
 from workstation.presenters.chain import ChainRows
+from workstation.presenters.chain_columns import ColumnSet
 from workstation.presenters.chain_header import chain_statistics, chain_title
 from workstation.presenters.depth import depth_lines, depth_title
 from workstation.presenters.desk_state import Selection
@@ -16,9 +15,9 @@ from workstation.presenters.events import event_rows, events_title
 from workstation.presenters.ghost import caret_line, ghost_lines
 from workstation.presenters.keyline import key_line
 from workstation.presenters.layout import DeskLayout
-from workstation.presenters.lines import EMPTY, Line, clip, cut, filled, merged, rule, spread, title, wrapped
+from workstation.presenters.lines import EMPTY, Line, clip, filled, merged, rule, spread, title, wrapped
 from workstation.presenters.orders import order_rows, orders_title, sorted_orders
-from workstation.presenters.status import Moment, small_lines, status_lines, strip_line
+from workstation.presenters.status import small_lines, strip_line
 from workstation.presenters.strategies import strategies_heading, strategy_columns, strategy_rows
 from workstation.presenters.ticket import TicketSubject, draft_words, ticket_lines, ticket_title
 from workstation.screens.bar_control import BarControl
@@ -27,6 +26,7 @@ from workstation.screens.context import DeskContext
 from workstation.screens.contracts import ContractBook
 from workstation.screens.ordering import OrderKeys
 from workstation.screens.panes import DeskPanes
+from workstation.screens.standing import alarm_lines, answer_line, standing_status
 from workstation.widgets.panes import Row
 
 BAR_SIGN_WIDTH = 2
@@ -98,8 +98,8 @@ class DeskPainter:
         faded = self._rows.fade(frame.monotonic)
         if faded:
             grid.update_rows(faded)
-        if self._rows.as_units != state.as_units:
-            self._rows.as_units = state.as_units
+        if (self._rows.as_units, self._rows.columns) != (state.as_units, state.columns):
+            self._rows.as_units, self._rows.columns = state.as_units, state.columns
             grid.update_rows(None)
         if frame.chain is not None and frame.chain.key == state.key:
             self._take_chain(frame.chain, frame.monotonic)
@@ -120,22 +120,7 @@ class DeskPainter:
 
     def _paint_status(self, frame: Frame, layout: DeskLayout) -> None:
         context = self._context
-        desk = context.picture.live_desk
-        if desk is None:
-            words = frame.trouble or "starting: waiting for the engine's first picture"
-            self._panes.status.show([cut(((f" {words}", "attention" if frame.trouble else "muted"),), layout.width)])
-            return
-        frozen = context.state.frozen_since
-        moment = Moment(
-            market_now=frame.market_now,
-            picture_age_s=frame.picture_age_s,
-            screen_lag_ms=frame.screen_lag_ms,
-            frozen_s=None if frozen is None else (frame.market_now - frozen) / timedelta(seconds=1),
-        )
-        mark = context.state.mark
-        self._panes.status.show(
-            status_lines(desk, moment, mark, width=layout.width, glyphs=context.glyphs, settings=context.settings)
-        )
+        self._panes.status.show(standing_status(context, frame, layout.width))
         if layout.strip and context.picture.desk is not None:
             self._panes.strip.show([strip_line(context.picture.desk.strip, layout.width, context.glyphs)])
 
@@ -149,6 +134,8 @@ class DeskPainter:
             return
         self._panes.chain.show_message(())
         parts = [name, *chain_title(view.header, context.glyphs, short=not layout.statistics)]
+        if context.state.columns is not ColumnSet.TRADE:
+            parts.insert(1, ((context.state.columns.value, "key"),))
         lines = [self._rule(parts, width)]
         if layout.statistics:
             lines.append(chain_statistics(view, width, context.glyphs))
@@ -216,6 +203,7 @@ class DeskPainter:
             expanded=state.expanded,
             as_units=state.as_units,
             find=self._contracts.find,
+            mark=state.mark,
         )
         words = f"M2M gross of charges, day counted at {state.mark.value}"
         joints = {layout.chain_width: context.glyphs.tee_up} if layout.side else None
@@ -283,24 +271,13 @@ class DeskPainter:
         """Outside the bar: the last answer, else the draft where the ticket has no room, else what does not run."""
         context, glyphs, width = self._context, self._context.glyphs, layout.width
         state = context.state
-        notice = state.notice
-        if notice is not None and frame.monotonic >= notice.until:
-            notice = state.notice = None
-        lines: list[Line] = []
+        lines = answer_line(context, frame, width)
         lead = f" {glyphs.leads} "
-        if notice is not None:
-            lines.append(((lead, "muted"), (clip(notice.text, width - len(lead), glyphs), notice.tone)))
         if state.draft is not None and not layout.side:
             keys: Line = (("Enter", "key"), (" review ", "muted"), ("Esc", "key"), (" clear ", "muted"))
             words = clip(draft_words(state.draft, glyphs), width - len(lead) - len(" Enter review Esc clear "), glyphs)
             lines.append(spread(((lead, "muted"), (words, "bold")), keys, width))
-        desk = context.picture.live_desk
-        degraded = desk.status.degraded if desk is not None else ()
-        lines += [
-            ((lead, "muted"), (clip(sentence, width - len(lead), glyphs), "attention"))
-            for sentence in (*([frame.trouble] if frame.trouble else []), *degraded)
-        ]
-        return lines
+        return [*lines, *alarm_lines(context, frame, width)]
 
     def _rule(self, parts: list[Line], width: int, *, start: str = "", joints: dict[int, str] | None = None) -> Line:
         return rule(parts, width, self._context.glyphs, simulated=self._context.simulated, start=start, joints=joints)

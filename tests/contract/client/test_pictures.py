@@ -171,3 +171,22 @@ async def test_a_token_of_nothing_has_no_quote(harness: ClientHarness) -> None:
         return
     assert harness.client.quote(4_294_967_290) is None
     await harness.client.unwatch([4_294_967_290])
+
+
+async def test_marks_tell_which_quotes_to_read_again(harness: ClientHarness) -> None:
+    """The same marks mean the same quotes; a quote that is another one has another mark."""
+    client, key = harness.client, harness.chain_key
+    await client.watch_chain(key)
+    token = next(int(one) for one in seen(harness).calls.token if one)
+    await client.watch([token])
+    await until(lambda: client.quote(token) is not None, "a quote")
+    quote, marks = client.quote(token), client.quote_marks([token, 1])
+    assert marks.shape == (2,)
+    await harness.change_row(0)
+    await until(lambda: (now := client.quote(token)) is not None and now != quote, "another quote")
+    after = client.quote(token)
+    assert after is not None
+    assert quote is not None
+    if msgspec.structs.replace(after, age_s=None) != msgspec.structs.replace(quote, age_s=None):
+        assert client.quote_marks([token, 1])[0] != marks[0]
+    assert client.quote_marks([token, 1])[1] == marks[1]

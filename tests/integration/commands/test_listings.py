@@ -73,6 +73,27 @@ def test_a_chain_as_json_and_as_a_table(shared_console: Console) -> None:
     assert len(everything.out.splitlines()) > len(lines)
 
 
+def test_a_chain_on_another_convention(shared_console: Console) -> None:
+    """The exchange's and the broker's volatilities differ from the desk's and from each other, and are named."""
+    told = {}
+    for name in ("nse", "kite"):
+        said = shared_console.run("chain", "nifty", "w1", "--convention", name, "--json")
+        assert said.code == ExitCode.DONE, said.words
+        column = said.data["convention"]
+        assert column["name"] == name
+        assert column["words"] in said.words
+        known = [value for value in column["volatility"] if value is not None]
+        assert len(known) > 10
+        assert all(0.01 < value < 2.0 for value in known)
+        told[name] = column["volatility"]
+    assert told["nse"] != told["kite"]
+    table = shared_console.run("chain", "NIFTY", "w1", "--convention", "nse")
+    assert table.code == ExitCode.DONE
+    assert "IV: As the exchange's website counts" in table.words
+    refused = shared_console.run("chain", "NIFTY", "--convention", "bse")
+    assert refused.code == ExitCode.USAGE
+
+
 def test_the_preflight(shared_console: Console) -> None:
     """Doctor blocks nothing here and says so by its exit code, as JSON too."""
     said = shared_console.run("doctor", "--json")
@@ -134,6 +155,10 @@ def test_a_dry_run_sends_nothing(shared_console: Console) -> None:
     assert said.data["receipt"] is None
     assert "Sells 1L = 65 units" in said.words
     assert "sold short" in said.words
+    preview = said.data["preview"]
+    once, both = Decimal(preview["charges"]), Decimal(preview["round_trip_charges"])
+    assert 0 < once < both
+    assert f"charges {once} when it fills wholly, {both} for the round trip" in said.words
     refused = shared_console.run("order", "buy 500L nifty 24250 pe w0 @ bid", "--dry-run", "--json")
     assert refused.code == ExitCode.REFUSED
     assert {"freeze"} <= {item["check"] for item in refused.data["preview"]["violations"]}

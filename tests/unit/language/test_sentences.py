@@ -52,6 +52,8 @@ def test_commands(world: World, text: str, command: Command) -> None:
         ("show nifty", ShowChain(underlying="NIFTY")),
         ("show banknifty m0", ShowChain(underlying="BANKNIFTY", expiry_label="m0")),
         ("show nifty 08dec", ShowChain(underlying="NIFTY", expiry_label="w1")),
+        ("show #3", GoTo(place="#3")),
+        ("go #3", GoTo(place="#3")),
         ("go orders", GoTo(place="orders")),
         ("go DOCTOR", GoTo(place="doctor")),
         ("mark exit", SetMark(mark=Mark.EXIT)),

@@ -91,6 +91,7 @@ class Market:
         middle: float | None = None,
         open_interest: int = 6_500,
         volume: int = 650,
+        close: float = 0.0,
     ) -> None:
         """A two-sided quote of one tick each side of the price, on the tick."""
         value = self.fair(strike, side) if middle is None else middle
@@ -102,6 +103,7 @@ class Market:
             last=centre,
             volume=volume,
             open_interest=open_interest,
+            close=close,
         )
 
     def quote_all(self, interest: Mapping[tuple[int, str], int] | None = None) -> None:

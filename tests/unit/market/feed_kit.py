@@ -59,11 +59,12 @@ class Feed:
         volume: int = 0,
         open_interest: int = 0,
         traded_ago_s: float | None = 0.0,
+        close: float = 0.0,
     ) -> None:
-        """One full packet; levels are (rupees, units), best first."""
+        """One full packet; levels are (rupees, units), best first; ``close`` is the previous day's."""
         now = round(self.market.timestamp())
         trade_time = 0 if traded_ago_s is None else round(now - traded_ago_s)
-        figures = [token, paise(last), 0, 0, volume, 0, 0, 0, 0, 0, 0, trade_time, open_interest, 0, 0, now]
+        figures = [token, paise(last), 0, 0, volume, 0, 0, 0, 0, 0, paise(close), trade_time, open_interest, 0, 0, now]
         body = struct.pack(">16I", *figures)
         for levels in (bids, asks):
             padded = [*levels, *[(0.0, 0)] * (DEPTH - len(levels))]

@@ -31,6 +31,12 @@ FLOATS = (
     "theta",
     "vega",
     "age_s",
+    "theoretical",
+    "mispricing",
+    "spread_percent",
+    "liquidity",
+    "intrinsic",
+    "extrinsic",
 )
 
 

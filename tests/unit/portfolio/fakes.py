@@ -26,6 +26,7 @@ from engine.core.strategies import M2mCandle, Strategy, StrategyState
 from engine.core.views import Integers
 from engine.core.vocabulary import Exchange, Product, Severity, Side
 from engine.portfolio.candles import merge
+from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.marks import LegMarks, MarkColumns
 from engine.portfolio.service import PortfolioService
 from engine.portfolio.settings import PortfolioSettings
@@ -295,7 +296,12 @@ class Events:
 class Desk:
     """A service over the fakes, with helpers to trade."""
 
-    def __init__(self, database: FakeDatabase | None = None, settings: PortfolioSettings | None = None) -> None:
+    def __init__(
+        self,
+        database: FakeDatabase | None = None,
+        settings: PortfolioSettings | None = None,
+        charges: ChargesBook | None = None,
+    ) -> None:
         self.database = database or FakeDatabase()
         self.clock = ManualClock()
         self.marks = FakeMarks()
@@ -315,6 +321,7 @@ class Desk:
             epoch=EPOCH,
             new_reference=self._reference,
             is_session_open=lambda _: self.is_open,
+            charges=charges,
         )
 
     def _reference(self) -> str:

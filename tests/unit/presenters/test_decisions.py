@@ -179,6 +179,37 @@ def test_y_counts_from_the_paint_of_the_answer(draft: Draft) -> None:
     assert made.verdict(10.25, live) is Verdict.SEND, "painting again does not restart the delay"
 
 
+@pytest.mark.parametrize(
+    ("cash", "words"),
+    [
+        ("-13000", "27.35 when it fills wholly: pay 13,027.35 in all"),
+        ("13000", "27.35 when it fills wholly: receive 12,972.65 in all"),
+        ("20", "27.35 when it fills wholly: pay 7.35 in all"),
+        (None, "27.35 when it fills wholly"),
+    ],
+)
+def test_a_review_says_what_it_costs_in_all(draft: Draft, cash: str | None, words: str) -> None:
+    """Premium and charges together; what cannot be known is said instead."""
+    made = session(draft)
+    assert made.preview is not None
+    preview = msgspec.structs.replace(
+        made.preview, cash=None if cash is None else Decimal(cash), charges=Decimal("27.35")
+    )
+    made.priced(preview, None)
+    (line,) = [text for line in review_lines(made, None, 76, UNICODE) if "charges  " in (text := text_of(line))]
+    assert line.split(maxsplit=1)[1] == words
+    both = msgspec.structs.replace(preview, round_trip_charges=Decimal("1058.53"))
+    made.priced(both, None)
+    after = [text_of(line) for line in review_lines(made, None, 76, UNICODE)]
+    place = next(row for row, text in enumerate(after) if text.startswith("charges"))
+    assert after[place + 1].strip() == "1,058.53 for the round trip, leaving at the touch"
+    made.priced(msgspec.structs.replace(preview, round_trip_charges=None), None)
+    assert not any("round trip" in text_of(line) for line in review_lines(made, None, 76, UNICODE))
+    made.priced(msgspec.structs.replace(preview, charges=None, charge_notes=("No rates of 2031.",)), None)
+    texts = [text_of(line) for line in review_lines(made, None, 76, UNICODE)]
+    assert any(text.split() == ["charges", "No", "rates", "of", "2031."] for text in texts)
+
+
 def test_violations_never_send(draft: Draft) -> None:
     """Nor does a preview that failed."""
     made = session(draft, violations=(Violation(check="lot", message="no"),))

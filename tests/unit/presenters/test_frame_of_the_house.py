@@ -59,14 +59,22 @@ def test_every_action_has_its_words_and_its_method() -> None:
     from workstation.app import WorkstationApp
     from workstation.dialogs.base import DeskDialog
     from workstation.screens.desk import DeskScreen
+    from workstation.screens.strategy import StrategyScreen
+    from workstation.screens.volatility import VolatilityScreen
 
+    owners: dict[Place, tuple[type, ...]] = {
+        Place.DIALOG: (DeskDialog,),
+        Place.STRATEGY: (StrategyScreen,),
+        Place.VOLATILITY: (VolatilityScreen,),
+        Place.DESK: (DeskScreen, StrategyScreen, VolatilityScreen),
+    }
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
     for action in ACTIONS:
         assert action.help.endswith(".")
         owner, _, call = action.handler.partition(".")
         method = f"action_{call.split('(')[0]}"
-        target = WorkstationApp if owner == "app" else DeskDialog if action.place is Place.DIALOG else DeskScreen
-        assert hasattr(target, method), action.id
+        for target in (WorkstationApp,) if owner == "app" else owners.get(action.place, (DeskScreen,)):
+            assert hasattr(target, method), (action.id, target)
 
 
 def test_a_keymap_is_checked() -> None:

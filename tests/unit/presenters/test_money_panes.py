@@ -25,7 +25,13 @@ from workstation.presenters.events import event_rows, unread_events
 from workstation.presenters.lines import text_of, width_of
 from workstation.presenters.orders import order_details, order_rows, orders_title, price_words
 from workstation.presenters.settings import TerminalSettings
-from workstation.presenters.strategies import TOTAL, strategies_heading, strategy_columns, strategy_rows
+from workstation.presenters.strategies import (
+    TOTAL,
+    rows_wanted,
+    strategies_heading,
+    strategy_columns,
+    strategy_rows,
+)
 from workstation.presenters.ticket import TicketSubject, draft_words, ticket_lines
 
 Find = Callable[[InstrumentKey], Instrument | None]
@@ -102,6 +108,65 @@ def test_unknown_greeks_make_the_total_unknown(desk: DeskView, find: Find) -> No
     )
     assert text_of(rows[0].line).split()[-2] == "—"
     assert text_of(rows[-1].line).split()[-2] == "—"
+
+
+def test_net_stands_beside_gross_and_adds_up(desk: DeskView, find: Find) -> None:
+    """From 90 cells on: gross less charges on the mark that is counted, part by part and in the total."""
+    assert "Net" not in text_of(strategies_heading(Mark.LAST, strategy_columns(80), UNICODE))
+    columns = strategy_columns(120)
+    assert "Net mid" in text_of(strategies_heading(Mark.MID, columns, UNICODE))
+    rows = strategy_rows(
+        desk.strategies, columns, UNICODE, expanded=frozenset(), as_units=False, find=find, mark=Mark.EXIT
+    )
+    cells = [
+        [word for word in text_of(row.line).split() if word[0] in "+-0" and any(map(str.isdigit, word))] for row in rows
+    ]
+    net = [Decimal(row[3].replace(",", "")) for row in cells]
+    assert sum(net[:-1]) == net[-1]
+    for value, shown in zip(desk.strategies, net, strict=False):
+        assert value.charges_paid is not None
+        # Each is rounded, and the smallest takes what the sum leaves over.
+        assert abs(value.profit[Mark.EXIT] - value.charges_paid - shown) < 2
+
+
+def test_charges_of_an_unfolded_strategy(desk: DeskView, find: Find) -> None:
+    """Below its legs: what was paid, what leaving costs, what is left then; counted among the rows it wants."""
+    rows = strategy_rows(
+        desk.strategies, strategy_columns(160), UNICODE, expanded=frozenset({2}), as_units=False, find=find
+    )
+    assert len(rows) == rows_wanted(desk.strategies, frozenset({2})) + 1
+    (line,) = [text_of(row.line) for row in rows if row.row_id == ("charges", 2, 0)]
+    value = desk.strategies[1]
+    assert value.charges_paid == value.exit_charges == 4 * Decimal("27.35")
+    assert f"charges paid {value.charges_paid:,.2f}  to leave now {value.exit_charges:,.2f}  net then" in line
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_charges_that_are_not_known_show_a_dash_and_why(desk: DeskView, find: Find, width: int) -> None:
+    """No net in the row nor in the total, and the reason below the legs."""
+    words = "Charges of GOLD are not known."
+    first = msgspec.structs.replace(
+        desk.strategies[0],
+        charges_paid=None,
+        exit_charges=None,
+        charge_notes=(words,),
+        net=dict.fromkeys(Mark, None),
+        net_at_exit=None,
+    )
+    rows = strategy_rows(
+        (first, *desk.strategies[1:]),
+        strategy_columns(width),
+        UNICODE,
+        expanded=frozenset({1}),
+        as_units=False,
+        find=find,
+    )
+    (line,) = [text_of(row.line) for row in rows if row.row_id == ("charges", 1, 0)]
+    assert "paid —  to leave now —  net then —" in line
+    assert (words in line) or width == 80
+    if width == 200:
+        assert text_of(rows[0].line).split().count("—") == 1
+        assert text_of(rows[-1].line).split().count("—") == 1
 
 
 def test_no_strategies() -> None:
@@ -194,6 +259,12 @@ def test_the_ticket_of_a_draft(engine: FakeEngineClient) -> None:
     ):
         assert words in text
     assert draft_words(draft, UNICODE) == "SELL 10L NIFTY 19JAN 24400CE @ 162.00 touch"
+    assert "charges 27.35" in text
+    unknown = msgspec.structs.replace(
+        subject, preview=msgspec.structs.replace(preview, charges=None, charge_notes=("Charges on MCX are not known.",))
+    )
+    without = "\n".join(text_of(line) for line in ticket_lines(unknown, None, 31, UNICODE))
+    assert "charges —\nCharges on MCX are not known." in without
     waiting = msgspec.structs.replace(subject, preview=None)
     assert "being asked" in "\n".join(text_of(line) for line in ticket_lines(waiting, None, 31, UNICODE))
 

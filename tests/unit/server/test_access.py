@@ -54,9 +54,13 @@ EARLIER = OrderNumber(500)
 """An order of another day: not listed any more."""
 EARLIER_FOREIGN = OrderNumber(501)
 SCOPE_SETS = [frozenset(some) for size in range(5) for some in combinations(Scope, size)]
-MARKET_METHODS = ("hello", "follow", "unfollow", "rpc.discover", "search", "underlyings", "expiries")
+MARKET_METHODS = (
+    *("hello", "follow", "unfollow", "rpc.discover", "search", "underlyings", "expiries"),
+    *("smile", "volatility", "series"),
+)
 ACCOUNT_METHODS = (
     *("interpret", "preview", "orders", "order_history", "trades", "positions", "strategies", "candles", "funds"),
+    *("payoff", "scenario", "attribution"),
     *("events", "doctor"),
 )
 ACCOUNT_TOPICS = ("desk", "chain/NIFTY/2026-11-24", "orders", "positions", "strategies", "events")

@@ -7,12 +7,13 @@ import json
 import os
 import pty
 import sys
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
 
-from engine.core.commands import Command, PlaceOrder, Receipt, Violation
+from engine.core.commands import Command, PlaceOrder, Preview, Receipt, Violation
 from engine.core.errors import EngineGone, StorageTimeout
 from engine.core.orders import OrderRecord, OrderState
 from tests.kit.local_door import until
@@ -80,6 +81,35 @@ async def test_a_dry_run_sends_nothing(capsys: pytest.CaptureFixture[str]) -> No
     assert await run(engine, dry_run=True) is ExitCode.DONE
     assert printed(capsys)[0]["sent"] is False
     assert not engine.submitted
+
+
+async def test_a_dry_run_tells_the_charges(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the order and of the round trip, as exact amounts in words and in the JSON; without them, why."""
+
+    class Charging(PlainEngine):
+        charges: Decimal | None = Decimal("27.35")
+        back: Decimal | None = Decimal("58.53")
+        told: tuple[str, ...] = ()
+
+        async def preview(self, command: Command) -> Preview:
+            made = await super().preview(command)
+            return msgspec.structs.replace(
+                made, charges=self.charges, round_trip_charges=self.back, charge_notes=self.told
+            )
+
+    engine = Charging()
+    assert await run(engine, dry_run=True) is ExitCode.DONE
+    result, words = printed(capsys)
+    assert "  charges 27.35 when it fills wholly, 58.53 for the round trip, leaving at the present touch\n" in words
+    assert result["preview"]["round_trip_charges"] == "58.53"
+    engine.back, engine.told = None, ("Nobody bids for it now.",)
+    await run(engine, dry_run=True)
+    _, words = printed(capsys)
+    assert "  charges 27.35 when it fills wholly\n  charges Nobody bids for it now.\n" in words
+    assert "round trip" not in words
+    engine.charges, engine.told = None, ()
+    await run(engine, dry_run=True)
+    assert "charges" not in printed(capsys)[1]
 
 
 async def test_a_slip_is_pointed_at(capsys: pytest.CaptureFixture[str]) -> None:

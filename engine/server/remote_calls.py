@@ -1,0 +1,152 @@
+"""The half of ``RemoteClient`` that asks: each method of ``EngineClient`` that waits, as one request of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from engine.core.analysis import (
+    AttributionView,
+    PayoffView,
+    ScenarioView,
+    SeriesView,
+    SmileView,
+    VolatilityView,
+)
+from engine.core.commands import Command, Interpretation, Preview, Receipt
+from engine.core.errors import EngineGone
+from engine.core.events import EngineEvent
+from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.instruments import ExpiryLabel, Instrument
+from engine.core.orders import OrderEvent, OrderRecord, Trade
+from engine.core.positions import BrokerPosition, Funds
+from engine.core.strategies import M2mCandle, StrategyValue
+from engine.core.views import ChainKey, DoctorView, UnderlyingView
+from engine.server import wire
+from engine.server.link import Link
+from engine.server.methods import WireMethod, wire_methods
+
+
+class RemoteCalls:
+    """Requests over a link; what comes back is read by the annotations of ``EngineClient``."""
+
+    _link: Link
+
+    def __init__(self) -> None:
+        """The link is its heir's to make."""
+        self._methods: dict[str, WireMethod] = wire_methods()
+
+    async def _typed(self, method: str, **parameters: Any) -> Any:  # noqa: ANN401 - typed by the method's annotation
+        raw = await self._link.call(method, **parameters)
+        try:
+            return wire.decode_as(raw, self._methods[method].result)
+        except msgspec.DecodeError as error:
+            raise EngineGone(
+                f"The engine's answer to {method} cannot be read ({error}); what was asked may have been done."
+            ) from error
+
+    async def underlyings(self) -> tuple[UnderlyingView, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("underlyings")
+
+    async def expiries(self, underlying: str) -> tuple[ExpiryLabel, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("expiries", underlying=underlying)
+
+    async def search(self, text: str, limit: int = 20) -> tuple[Instrument, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("search", text=text, limit=limit)
+
+    async def interpret(self, text: str) -> Interpretation:
+        """See ``EngineClient``."""
+        return await self._typed("interpret", text=text)
+
+    async def preview(self, command: Command) -> Preview:
+        """See ``EngineClient``."""
+        return await self._typed("preview", command=command)
+
+    async def submit(self, command: Command, *, seat: str = "") -> Receipt:
+        """See ``EngineClient``."""
+        return await self._typed("submit", command=command, seat=seat)
+
+    async def orders(self) -> tuple[OrderRecord, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("orders")
+
+    async def order_history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("order_history", number=number)
+
+    async def trades(self) -> tuple[Trade, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("trades")
+
+    async def positions(self) -> tuple[BrokerPosition, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("positions")
+
+    async def strategies(self) -> tuple[StrategyValue, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("strategies")
+
+    async def candles(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("candles", strategy=strategy, start=start, end=end)
+
+    async def funds(self) -> Funds:
+        """See ``EngineClient``."""
+        return await self._typed("funds")
+
+    async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("events", after=after)
+
+    async def payoff(
+        self, strategy: StrategyNumber, *, days_ahead: float = 0.0, volatility_shift: float = 0.0, points: int = 161
+    ) -> PayoffView:
+        """See ``EngineClient``."""
+        return await self._typed(
+            "payoff", strategy=strategy, days_ahead=days_ahead, volatility_shift=volatility_shift, points=points
+        )
+
+    async def scenario(
+        self,
+        strategy: StrategyNumber,
+        *,
+        days_ahead: float = 0.0,
+        moves: Sequence[float] = (),
+        shifts: Sequence[float] = (),
+    ) -> ScenarioView:
+        """See ``EngineClient``."""
+        return await self._typed("scenario", strategy=strategy, days_ahead=days_ahead, moves=moves, shifts=shifts)
+
+    async def attribution(self, strategy: StrategyNumber) -> AttributionView:
+        """See ``EngineClient``."""
+        return await self._typed("attribution", strategy=strategy)
+
+    async def smile(self, key: ChainKey) -> SmileView:
+        """See ``EngineClient``."""
+        return await self._typed("smile", key=key)
+
+    async def volatility(self, underlying: str) -> VolatilityView:
+        """See ``EngineClient``."""
+        return await self._typed("volatility", underlying=underlying)
+
+    async def series(
+        self,
+        key: ChainKey,
+        start: datetime,
+        end: datetime,
+        *,
+        strike: float | None = None,
+        indicators: Sequence[str] = (),
+    ) -> SeriesView:
+        """See ``EngineClient``."""
+        return await self._typed("series", key=key, start=start, end=end, strike=strike, indicators=indicators)
+
+    async def doctor(self) -> DoctorView:
+        """See ``EngineClient``."""
+        return await self._typed("doctor")

@@ -1,0 +1,10 @@
+"""The screens that lie over the Desk, by the letter after ``g``. What opens them is ``DeskContext.open_place``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+DESK: Final = "desk"
+STRATEGY: Final = "strategy"
+VOLATILITY: Final = "volatility"
+PLACE_OF_LETTER: Final = {"s": STRATEGY, "v": VOLATILITY}
