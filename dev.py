@@ -29,6 +29,8 @@ PYTHON = PROGRAMS / ("python.exe" if os.name == "nt" else "python")
 LOCK = ROOT / "requirements-dev.lock"
 STAMP = ENVIRONMENT / ".set-up-for"
 OLDEST_PYTHON = (3, 11)
+WORKERS = max(2, 3 * (os.cpu_count() or 1) // 2)
+"""Of the tests: half as many again as processors, because much of what they do is waiting for other processes."""
 
 
 def run(*arguments: object) -> None:
@@ -65,7 +67,7 @@ def commands() -> dict[str, list[list[str]]]:
     python = str(PYTHON)
     return {
         "run": [[str(PROGRAMS / "workstation")]],
-        "test": [[python, "-m", "pytest", "-q", "-n", "auto"]],
+        "test": [[python, "-m", "pytest", "-q", "-n", str(WORKERS)]],
         "check": [
             [python, "-m", "ruff", "format", "--check", "."],
             [python, "-m", "ruff", "check", "."],
