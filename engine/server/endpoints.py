@@ -51,7 +51,8 @@ def _options(timeout_s: float, silence_s: float) -> dict[str, Any]:
         "open_timeout": timeout_s,
         "close_timeout": protocol.CLOSE_TIMEOUT_S,
         "ping_interval": silence_s / PINGS_PER_SILENCE,
-        "ping_timeout": silence_s,
+        # Both waits together are the promise: an old picture must not look alive for longer.
+        "ping_timeout": silence_s - silence_s / PINGS_PER_SILENCE,
         "logger": logger.getChild("websockets"),
     }
 
