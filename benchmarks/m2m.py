@@ -126,6 +126,11 @@ class Store:
         del strategy, start, end
         return ()
 
+    async def delete_from(self, moment: datetime) -> int:
+        """Nothing is stored."""
+        del moment
+        return 0
+
 
 class SteppingClock:
     """Market time moved by hand."""

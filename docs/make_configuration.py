@@ -8,7 +8,7 @@ import itertools
 import sys
 import textwrap
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
@@ -77,6 +77,8 @@ def literal(value: object) -> str | None:
             return "[" + ", ".join(filter(None, map(literal, value))) + "]"
         case dict() if not value:
             return "{}"
+    if isinstance(value, time):
+        return value.isoformat()
     raise TypeError(f"no TOML for {value!r}")
 
 

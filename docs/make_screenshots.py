@@ -43,12 +43,29 @@ SHOTS = (
     Shot("help", 120, 36, ("question_mark",)),
     Shot("strategy", 120, 36, ("2", "g", "s")),
     Shot("volatility", 120, 36, ("g", "v")),
+    Shot("charts", 120, 36, ("g", "t", "n", "n", "1", "m", "i", "r")),
     Shot("chain-value", 160, 45, ("3", "c")),
+    Shot("engine-room", 120, 36, ("g", "n")),
+    Shot("engine-room-80x24", 80, 24, ("g", "n", "w", "2")),
+    Shot("doctor", 120, 36, ("g", "h")),
+    Shot("rules", 120, 36, ("g", "u")),
 )
 
 
+REPLAY_SHOTS = (
+    Shot("replay", 120, 36, ("g", "r")),
+    Shot("replay-desk", 120, 36),
+)
+"""Pictures of an engine that plays a tape."""
+
+
 async def save_screens(
-    client: EngineClient, folder: Path, *, clock: Clock, settings: TerminalSettings | None = None
+    client: EngineClient,
+    folder: Path,
+    *,
+    clock: Clock,
+    settings: TerminalSettings | None = None,
+    shots: tuple[Shot, ...] = SHOTS,
 ) -> list[Path]:
     """Save every shot as ``folder/NAME.svg``.
 
@@ -57,13 +74,14 @@ async def save_screens(
         folder: Made if it is missing; pictures of the same name are replaced.
         clock: The clock the terminal is given.
         settings: Looks other than size and theme.
+        shots: Which; ``REPLAY_SHOTS`` for an engine that plays a tape.
 
     Raises:
         TimeoutError: no chain with prices came within ``CHAIN_DEADLINE_S``.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     saved = []
-    for shot in SHOTS:
+    for shot in shots:
         path = folder / f"{shot.name}.svg"
         picture = await _picture(client, shot, clock, settings or TerminalSettings())
         await asyncio.to_thread(path.write_text, picture, encoding="utf-8")

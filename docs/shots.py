@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
-from docs.make_screenshots import save_screens
+from docs.make_screenshots import REPLAY_SHOTS, save_screens
 from engine.client import EngineClient
 from engine.core.commands import CreateStrategy, PlaceOrder
+from engine.core.replay import ReplayAction
 from workstation.assembly import open_host
 from workstation.locations import Locations
 from workstation.screen_clock import ScreenClock
@@ -31,6 +33,9 @@ SENTENCES = (
     "buy 2L nifty atm-200 pe w0 @ 45",
 )
 SETTLE_S = 6.0
+REPLAY_SPEED = 5.0
+REPLAYED = timedelta(seconds=20)
+LOOK_S = 0.2
 
 
 async def trade(engine: EngineClient) -> None:
@@ -48,13 +53,30 @@ async def trade(engine: EngineClient) -> None:
 
 
 async def take() -> None:
-    """Open, trade, take the pictures."""
+    """Open, record, trade, take the pictures; then play the tape and take those of a replay."""
     configuration = Configuration(venue=VenueSettings(start=START, linger_s=1.0))
     with tempfile.TemporaryDirectory(prefix="ws-shots-", ignore_cleanup_errors=True) as folder:
-        async with open_host(configuration, Locations(Path(folder)), read_only=False, with_door=False) as host:
+        locations = Locations(Path(folder))
+        async with open_host(configuration, locations, read_only=False, with_door=False) as host:
+            await host.client.record(True)
             await trade(host.client)
             for path in await save_screens(host.client, SCREENS, clock=ScreenClock(host.client)):
                 sys.stdout.write(f"{path}\n")
+            recorder = (await host.client.record(False)).recorder
+        if recorder is None:
+            raise SystemExit("the desk keeps no tape")
+        await _take_replay(VenueSettings(kind="replay", tape=recorder.path, linger_s=1.0), locations)
+
+
+async def _take_replay(venue: VenueSettings, locations: Locations) -> None:
+    async with open_host(Configuration(venue=venue), locations, read_only=False, with_door=False) as host:
+        begin = await host.client.replay()
+        await host.client.replay(ReplayAction(play=True, speed=REPLAY_SPEED))
+        while (await host.client.replay()).now < begin.start + REPLAYED:  # noqa: ASYNC110 - a tape rings no bell
+            await asyncio.sleep(LOOK_S)
+        await host.client.replay(ReplayAction(play=False))
+        for path in await save_screens(host.client, SCREENS, clock=ScreenClock(host.client), shots=REPLAY_SHOTS):
+            sys.stdout.write(f"{path}\n")
 
 
 def main() -> int:

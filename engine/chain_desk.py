@@ -1,6 +1,9 @@
-"""The chains somebody looks at: one model each, counted, kept subscribed, and asked for the Greeks of a contract.
+"""The chains that are looked at, held, or kept for their history: one model each, counted and subscribed.
 
-With a chain the futures of its underlying are subscribed too: basis and rollover need all of them, and they are few.
+A chain that is watched or held is subscribed whole. One that is only kept has a window of its strikes (see
+``engine.strike_windows``), at the lowest priority; what is not subscribed is unknown in its pictures. With a chain the
+futures of its underlying are subscribed too: basis and rollover need all of them, and they are few. The desk is also
+asked for the Greeks of a contract.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from engine.market_day import NS_PER_S, MarketDay
 SCREEN_PRIORITY = 0
 PORTFOLIO_PRIORITY = 10
 """Contracts that are held are subscribed before those that are only looked at."""
+BACKGROUND_PRIORITY = -10
+"""What nobody looks at gives way first."""
 
 
 class ChainDesk:
@@ -46,6 +51,7 @@ class ChainDesk:
         self._models: dict[ChainKey, ChainModel] = {}
         self._futures: dict[str, FuturesModel] = {}
         self._held: frozenset[ChainKey] = frozenset()
+        self._kept: dict[ChainKey, tuple[int, ...]] = {}
         self._positions: Mapping[int, int] = {}
         self._working: Mapping[int, int] = {}
         self._greeks: dict[int, tuple[ChainKey, int, bool]] = {}
@@ -73,6 +79,29 @@ class ChainDesk:
             else:
                 self._drop(key)
 
+    def keep(self, windows: Mapping[ChainKey, tuple[int, ...]]) -> None:
+        """Keep these chains for their history, each with these of its options, and no others; whoever looks.
+
+        The index and the futures come with them. Chains that are listed no more are left out.
+        """
+        windows = {self._spelled(key): tokens for key, tokens in windows.items() if self._listed(key)}
+        if windows == self._kept:
+            return
+        gone = [key for key in self._kept if key not in windows]
+        changed = [key for key, tokens in windows.items() if self._kept.get(key) != tokens]
+        self._kept = windows
+        for key in changed:
+            self._known(key)
+            self._models[key].set_watched(key in self._watches)
+            index = self._day.index.index_instrument(key.underlying)
+            beside = (*([index.token] if index is not None else []), *self._futures[key.underlying].tokens)
+            self._subscriptions.want(_window(key), (*beside, *windows[key]), priority=BACKGROUND_PRIORITY)
+        for key in gone:
+            self._subscriptions.drop(_window(key))
+            if not self._is_wanted(key):
+                self._forget(key)
+        self._on_wishes()
+
     def hold(self, keys: frozenset[ChainKey]) -> None:
         """Keep the chains of what is held, whoever looks: their forward gives the legs' Greeks."""
         known = frozenset(key for key in keys if self._listed(key))
@@ -99,7 +128,7 @@ class ChainDesk:
         return model.refresh(self._day.clock.market_now(), self._day.clock.monotonic(), since)
 
     def pictures(self) -> tuple[ChainView, ...]:
-        """Every chain that is watched or held, now."""
+        """Every chain that is watched, held or kept, now."""
         for underlying in self._futures:
             # The day's first open interest of a future counts from when it was first seen, not first asked for.
             self.futures(underlying)
@@ -107,14 +136,14 @@ class ChainDesk:
         return tuple(view for view in views if view is not None)
 
     def smile(self, key: ChainKey) -> Smile | None:
-        """The fitted smile of a watched or held chain; ``None`` of any other."""
+        """The fitted smile of a watched, held or kept chain; ``None`` of any other."""
         model = self._models.get(key) or self._models.get(self._spelled(key))
         if model is None:
             return None
         return model.smile(self._day.clock.market_now(), self._day.clock.monotonic())
 
     def futures(self, underlying: str) -> FuturesQuotes | None:
-        """The futures of an underlying of which a chain is watched or held; ``None`` of any other."""
+        """The futures of an underlying of which a chain is watched, held or kept; ``None`` of any other."""
         model = self._futures.get(self._day.index.underlying_named(underlying) or underlying)
         if model is None:
             return None
@@ -139,7 +168,11 @@ class ChainDesk:
         return (None if np.isnan(delta) else delta), (None if np.isnan(theta) else theta)
 
     def roll(self) -> None:
-        """Rebuild everything on the instruments of a new day; chains that are listed no more are dropped."""
+        """Rebuild everything on the instruments of a new day; chains that are listed no more are dropped.
+
+        Windows are of the old day's instruments: they are given up, and kept anew by who asked for them.
+        """
+        self.keep({})
         self._baseline = OpenInterestBaseline()
         keys, self._models, self._greeks, self._futures = list(self._models), {}, {}, {}
         for key in keys:
@@ -197,16 +230,30 @@ class ChainDesk:
         self._subscriptions.want(_consumer(key), tokens, priority=priority)
         self._on_wishes()
 
+    def _is_wanted(self, key: ChainKey) -> bool:
+        return key in self._watches or key in self._held or key in self._kept
+
     def _drop(self, key: ChainKey) -> None:
+        """Nobody watches or holds it any more; it may still be kept."""
+        if key in self._kept:
+            self._models[key].set_watched(False)
+        else:
+            self._forget(key)
+        self._subscriptions.drop(_consumer(key))
+        self._on_wishes()
+
+    def _forget(self, key: ChainKey) -> None:
         model = self._models.pop(key, None)
         if model is not None:
             for token in model.tokens:
                 self._greeks.pop(token, None)
         if not any(other.underlying == key.underlying for other in self._models):
             self._futures.pop(key.underlying, None)
-        self._subscriptions.drop(_consumer(key))
-        self._on_wishes()
 
 
 def _consumer(key: ChainKey) -> str:
     return f"chain {key.underlying} {key.expiry.isoformat()}"
+
+
+def _window(key: ChainKey) -> str:
+    return f"window {key.underlying} {key.expiry.isoformat()}"

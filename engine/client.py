@@ -7,7 +7,7 @@ may wait. Errors are those of ``engine.core.errors``, with the same words over e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from engine.core.analysis import (
@@ -18,13 +18,18 @@ from engine.core.analysis import (
     SmileView,
     VolatilityView,
 )
+from engine.core.bars import BarInterval, BarsView
 from engine.core.commands import Command, Interpretation, Preview, Receipt
 from engine.core.events import EngineEvent
-from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.execution import DeadLetter, ExecutionHealth, OrderWhy
+from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
+from engine.core.operations import OperationsView
 from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.replay import ReplayAction, ReplayView
+from engine.core.rulebook import RulesView
 from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import (
     ChainKey,
@@ -123,6 +128,22 @@ class EngineClient(Protocol):
         """What happened to one order."""
         ...
 
+    async def why(self, number: OrderNumber) -> OrderWhy:
+        """What decided an order and on which quotes, what happened to it, and how long each step took.
+
+        Raises:
+            UnknownOrder: there is no such order.
+        """
+        ...
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """Orders that were given up and that nobody has closed or replayed, explained, newest first, bounded."""
+        ...
+
+    async def execution_health(self) -> ExecutionHealth | None:
+        """Budgets, queue, breakers, latencies of the executor; ``None`` when this engine can only look."""
+        ...
+
     async def trades(self) -> tuple[Trade, ...]:
         """Today's fills, oldest first."""
         ...
@@ -216,6 +237,58 @@ class EngineClient(Protocol):
         Raises:
             UnknownInstrument: no such underlying.
             InvalidInput: an unknown indicator (the sentence lists them), or a time without a zone.
+        """
+        ...
+
+    async def bars(
+        self,
+        instrument: InstrumentKey,
+        interval: BarInterval,
+        start: datetime,
+        end: datetime,
+        *,
+        indicators: Sequence[str] = (),
+    ) -> BarsView:
+        """Candles of an instrument's price that begin in [start, end), the running one included, with indicators.
+
+        What is not stored is asked of the broker's history where it has it, and kept.
+
+        Raises:
+            UnknownInstrument: no instrument of today, and nothing is stored under this name.
+            InvalidInput: an unknown indicator, a span that is too long, or a time without a zone.
+        """
+        ...
+
+    async def rules(self, on: date | None = None) -> RulesView:
+        """The dated facts of the market in force on a day (today without one), and where they contradict the dump."""
+        ...
+
+    async def operations(self) -> OperationsView:
+        """The engine room: connections, capacity, ages, rates, drops, recorder, gaps, accounts."""
+        ...
+
+    async def record(self, on: bool) -> OperationsView:
+        """Begin or end a tape of what the feed brings; again is no error.
+
+        Raises:
+            Refused: this engine may not record (it only looks, or it plays a tape itself).
+        """
+        ...
+
+    async def replay(self, action: ReplayAction | None = None) -> ReplayView:
+        """Where the tape stands after ``action``; without one, where it stands now.
+
+        Raises:
+            Refused: this venue is no replay, or the action cannot be done; the sentence says why.
+            InvalidInput: a speed or a time outside what is allowed.
+        """
+        ...
+
+    async def renew_session(self, account: str = "") -> OperationsView:
+        """Take the session a login has stored, for one account or the only one; sockets and calls go on with it.
+
+        Raises:
+            Refused: nothing newer is stored for it, or this venue needs no login.
         """
         ...
 

@@ -6,6 +6,13 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NS_PER_US = 1_000
+_NS_PER_S = 1_000_000_000
+_MARGIN = timedelta(days=1)
+"""A quote clock begins this far from zero: no stamp is ever 0 or less."""
+
 
 class SystemClock:
     """Market time is the wall clock: the live venue."""
@@ -69,6 +76,57 @@ class VenueClock(SystemClock):
         now = self._reference + timedelta(seconds=elapsed * self._speed)
         self._newest = max(self._newest, now)
         return self._newest
+
+
+class StreamClock(SystemClock):
+    """Market time as a stream of recorded data tells it: it stands still between two words, however long that takes.
+
+    What is derived from it is therefore the same at every speed of the replay.
+    """
+
+    def __init__(self, market_time: datetime) -> None:
+        """Stand at ``market_time`` (aware).
+
+        Raises:
+            ValueError: the time has no zone.
+        """
+        _check(market_time, 0.0)
+        self._now = market_time.astimezone(UTC)
+
+    def market_now(self) -> datetime:
+        """Aware UTC: the last moment told."""
+        return self._now
+
+    def tell(self, market_ns: int) -> None:
+        """Go on to a moment (nanoseconds since the epoch); an earlier one is not taken."""
+        self._now = max(self._now, _EPOCH + timedelta(microseconds=market_ns // _NS_PER_US))
+
+    def restart(self, market_ns: int) -> None:
+        """Begin again at a moment, which may be earlier: the recording is played from its start."""
+        self._now = _EPOCH + timedelta(microseconds=market_ns // _NS_PER_US)
+
+
+class QuoteClock(SystemClock):
+    """The clock that ages of quotes are measured by: for a replay the recording's own time, so that a quote is as old
+    as it was on the day, at whatever speed it is played.
+    """
+
+    def __init__(self, stream: StreamClock) -> None:
+        """Follow ``stream``; durations are those of its market time."""
+        self._stream = stream
+        self._origin = stream.market_now() - _MARGIN
+
+    def market_now(self) -> datetime:
+        """Aware UTC: the last moment told."""
+        return self._stream.market_now()
+
+    def monotonic(self) -> float:
+        """Seconds of market time."""
+        return (self._stream.market_now() - self._origin).total_seconds()
+
+    def now_ns(self) -> int:
+        """``monotonic`` in nanoseconds."""
+        return int(self.monotonic() * _NS_PER_S)
 
 
 def _check(market_time: datetime, speed: float) -> None:

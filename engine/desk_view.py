@@ -83,6 +83,7 @@ class DeskBuilder:
             margin_utilisation=engine.funds.utilisation if engine.funds is not None else None,
             unknown_orders=unknown,
             unread_events=engine.events.unread,
+            replay=engine.data.played,
             degraded=engine.degraded,
         )
 

@@ -8,25 +8,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 from engine.analysis.desk_analysis import DeskAnalysis
 from engine.board_marks import BoardMarks
-from engine.brokers.kite.feed_messages import FeedTextKind, parse_text
+from engine.brokers.kite.feed_messages import ClockEvent, ClockWord, FeedTextKind, parse_text
 from engine.chain_desk import ChainDesk
 from engine.core.accounts import Account, Profile
 from engine.core.errors import BrokerError, InvariantBroken, StorageError, WorkstationError
 from engine.core.events import EventKind
 from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
-from engine.core.views import ChainKey
-from engine.core.vocabulary import Exchange, Mode, Severity
+from engine.core.vocabulary import Exchange, Mode, Severity, Venue
+from engine.data_desk import DataDesk
 from engine.event_log import EventLog
 from engine.execution.executor import OrderExecutor
 from engine.execution.notices import Notice
-from engine.feed_service import FeedService
 from engine.instrument_service import InstrumentService
-from engine.market.quotes_board import QuotesBoard
-from engine.market.staleness import FeedHealth, Staleness
+from engine.interests import Interests
+from engine.market.feed_pool import FeedPool
 from engine.market.subscriptions import Subscriptions
 from engine.market_day import MarketDay
 from engine.order_facts import EngineFacts
@@ -35,16 +35,14 @@ from engine.parts import EngineParts
 from engine.portfolio.book import PortfolioBook
 from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.service import PortfolioService
+from engine.strike_windows import StrikeWindows
 from engine.supervision import Supervisor
 
 logger = logging.getLogger(__name__)
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NS_PER_US = 1_000
 EXCHANGES = (Exchange.NFO, Exchange.BFO, Exchange.NSE, Exchange.BSE)
-STRIP_CONSUMER = "strip"
-WATCH_CONSUMER = "watch"
-HELD_CONSUMER = "held"
-STRIP_PRIORITY = 30
-HELD_PRIORITY = 20
 REFERENCE_BYTES = 12
 
 
@@ -59,21 +57,28 @@ class Engine:
         self.events = EventLog(parts.clock, kept_max=settings.events_kept_max)
         self.order_log = OrderLog(kept_max=settings.order_changes_kept_max)
         self.supervisor = Supervisor(parts.clock, self.events, pauses_s=settings.restart_pauses_s)
-        self.subscriptions = Subscriptions(capacity=settings.feed_capacity)
-        self._board = QuotesBoard(limit=settings.board_slots_max)
-        self._health = FeedHealth()
-        self.feed = FeedService(
-            board=self._board,
-            health=self._health,
+        self.subscriptions = Subscriptions(capacity=min(FeedPool(parts.feed_keys).capacity, settings.board_slots_max))
+        self.data = DataDesk(
+            parts,
             subscriptions=self.subscriptions,
-            clock=parts.clock,
             events=self.events,
+            supervisor=self.supervisor,
+            day=lambda: self.day,
+            account=lambda: self.account,
             on_text=self._on_text,
             on_reconnect=self._on_reconnect,
-            silence_limit_s=settings.silence_limit_s,
+            on_time=self._on_time,
+            may_write=lambda: self.writer,
         )
+        self.feed = self.data.feed
+        self._has_daily_dump = parts.source.venue in {Venue.LIVE, Venue.PAPER}
         self._instruments = InstrumentService(
-            parts.reads, parts.repositories.instruments, parts.rules, exchanges=EXCHANGES
+            parts.reads,
+            parts.repositories.instruments,
+            parts.rules,
+            exchanges=EXCHANGES,
+            made_at=settings.instruments_made_at if self._has_daily_dump else None,
+            zone=parts.calendar.zone,
         )
         self.mode = parts.start_mode
         self.executor: OrderExecutor | None = None
@@ -81,9 +86,7 @@ class Engine:
         self.funds: Funds | None = None
         self.positions: tuple[BrokerPosition, ...] | None = None
         self.writer = False
-        self._watched: dict[int, int] = {}
         self._services: set[asyncio.Task[None]] = set()
-        self._own_changed = True
 
     # -- life ------------------------------------------------------------------------------------------------------
 
@@ -93,20 +96,21 @@ class Engine:
         Raises:
             WorkstationError: something without which there is nothing to show (instruments, account, database).
         """
-        parts, settings = self.parts, self.parts.settings
-        states = Staleness(self._health, silence_limit_s=settings.silence_limit_s)
-        today = parts.calendar.day_of(parts.clock.market_now())
+        parts = self.parts
+        await parts.rule_book.refresh(parts.repositories.rules)
+        now = parts.clock.market_now()
+        today = parts.calendar.day_of(now)
         self.profile, loaded = await asyncio.gather(
-            parts.reads.profile(), self._instruments.load(today, read_only=parts.read_only)
+            parts.reads.profile(), self._instruments.load(today, read_only=parts.read_only, now=now)
         )
         self.account = self.profile.account_id
         self.day = MarketDay(
             loaded,
-            board=self._board,
-            states=states,
+            board=self.data.board,
+            states=self.data.states,
             calendar=parts.calendar,
             rules=parts.rules,
-            clock=parts.clock,
+            clock=parts.quote_clock,
             reading=parts.first_reading,
         )
         self._day_date = today
@@ -121,10 +125,22 @@ class Engine:
             may_write=lambda: self.writer,
             declare=self.supervisor.declare,
         )
-        self._subscribe_strip()
-        ticker = parts.make_ticker(self.feed.listener, self.feed.desired, self.day.is_open)
-        self.feed.attach(ticker)
-        self._serve("feed", ticker.run)
+        self.interests = Interests(
+            self.subscriptions,
+            self.feed,
+            self.chains,
+            self.facts,
+            book=self._book,
+            orders=self.orders,
+            strip=parts.strip,
+        )
+        self.interests.want_strip()
+        if parts.stream_clock is not None:
+            self.interests.want_tape(instrument.token for instrument in self.day.index.instruments)
+        windows = StrikeWindows(self.day, self.chains, parts.settings.window)
+        for name, service in self.data.services():
+            self._serve(name, service)
+        self._serve("strike windows", windows.run)
         self.supervisor.declare("instruments", loaded.note)
         await self._take_over()
         self._serve("venue", self._follow_venue)
@@ -149,6 +165,10 @@ class Engine:
                 await self.analysis.series.stop()
             except StorageError as error:
                 logger.error("%d chain minutes could not be written: %s", self.analysis.series.waiting, error)  # noqa: TRY400
+        try:
+            await self.data.stop()
+        except StorageError as error:
+            logger.error("price candles could not be written: %s", error)  # noqa: TRY400 - expected
         self.feed.stopping()
         for task in self._services:
             task.cancel()
@@ -183,26 +203,18 @@ class Engine:
 
     async def watch(self, tokens: tuple[int, ...]) -> None:
         """Count one watch of each instrument and subscribe."""
-        for token in tokens:
-            self._watched[token] = self._watched.get(token, 0) + 1
-        self._wish_watched()
+        self.interests.watch(tokens)
 
     async def unwatch(self, tokens: tuple[int, ...]) -> None:
         """Give up one watch of each."""
-        for token in tokens:
-            left = self._watched.get(token, 0) - 1
-            if left > 0:
-                self._watched[token] = left
-            else:
-                self._watched.pop(token, None)
-        self._wish_watched()
+        self.interests.unwatch(tokens)
 
     # -- listeners of the executor -----------------------------------------------------------------------------------
 
     def on_order(self, record: OrderRecord, events: tuple[OrderEvent, ...]) -> None:
         """An order stands differently; what a person should read of it comes as a notice."""
         self.order_log.add(record)
-        self._own_changed = True
+        self.interests.own_changed()
 
     def on_notice(self, notice: Notice) -> None:
         """The executor has something to say."""
@@ -251,6 +263,7 @@ class Engine:
                 epoch=epoch,
                 ledger_check=self._check_ledger,
                 server_offset_s=parts.server_offset_s,
+                server_uncertainty_s=parts.server_uncertainty_s,
             )
             await executor.start()
             self.executor = executor
@@ -269,7 +282,7 @@ class Engine:
             settings=parts.portfolio,
             epoch=epoch,
             new_reference=lambda: parts.random_bytes(REFERENCE_BYTES).hex(),
-            is_session_open=lambda _: self.day.is_open(),
+            is_session_open=self.day.is_open_at,
             charges=ChargesBook(
                 parts.charge_rates, zone=parts.portfolio.zone, order_quantity_max=self.facts.order_quantity_max
             ),
@@ -282,13 +295,13 @@ class Engine:
                 raise
             return  # a reader of an empty database: there is nothing to show and nothing may be written
         self.portfolio = portfolio
-        self._hold_chains()
+        self.interests.hold()
 
     async def on_trades(self, trades: tuple[Trade, ...]) -> None:
         """Fills from the executor: the ledger books each once."""
         if self.portfolio is not None:
             await self.portfolio.on_trades(trades)
-            self._hold_chains()
+            self.interests.hold()
 
     async def _check_ledger(self, _trades: tuple[Trade, ...]) -> tuple[str, ...]:
         if self.portfolio is None:
@@ -331,11 +344,12 @@ class Engine:
         while True:
             await self.clock.sleep(self.parts.settings.upkeep_s)
             self.day.refresh_sessions()
-            if self._own_changed:
-                self._own_changed = False
-                self._share_own()
+            self.interests.share_own()
             today = self.day.today()
-            if today != self._day_date and self.day.is_open():
+            is_due = self._has_daily_dump and self._instruments.is_due(
+                self.day.loaded, today, self.day.clock.market_now()
+            )
+            if is_due or (today != self._day_date and self.day.is_open()):
                 await self._roll()
             if not self.writer and not self.parts.read_only and self.executor is None:
                 await self._retry_writer()
@@ -353,60 +367,19 @@ class Engine:
     async def _roll(self) -> None:
         """A new exchange day: new instruments, chains rebuilt, the strip subscribed again."""
         today = self.day.today()
-        loaded = await self._instruments.load(today, read_only=self.parts.read_only or not self.writer)
+        parts, is_new = self.parts, self.day.today() != self._day_date
+        await parts.rule_book.refresh(parts.repositories.rules)
+        loaded = await self._instruments.load(
+            today, read_only=parts.read_only or not self.writer, now=self.clock.market_now()
+        )
         self.day.roll(loaded)
         self._day_date = today
         self.chains.roll()
-        self._subscribe_strip()
-        self._hold_chains()
+        self.interests.want_strip()
+        self.interests.hold()
         self.supervisor.declare("instruments", loaded.note)
-        self.events.add(EventKind.SESSION, f"A new day: {today:%a %d %b}, {loaded.rows} instruments.")
-
-    # -- what is subscribed ----------------------------------------------------------------------------------------
-
-    def _subscribe_strip(self) -> None:
-        tokens = [instrument.token for _, key in self.parts.strip if (instrument := self.facts.instrument(key))]
-        self.subscriptions.want(STRIP_CONSUMER, tokens, priority=STRIP_PRIORITY)
-        self.feed.sync()
-
-    def _wish_watched(self) -> None:
-        self.subscriptions.want(WATCH_CONSUMER, self._watched)
-        self.feed.sync()
-
-    def _hold_chains(self) -> None:
-        """Keep what is held subscribed, and the chains of held options for their Greeks."""
-        self._own_changed = True
-        book = self._book()
-        if book is None:
-            return
-        tokens, keys = [], set()
-        for key, quantity in book.net().items():
-            instrument = self.facts.instrument(key.instrument)
-            if not quantity or instrument is None:
-                continue
-            tokens.append(instrument.token)
-            if instrument.kind.is_option and instrument.expiry is not None:
-                keys.add(ChainKey(instrument.name, instrument.expiry))
-        self.subscriptions.want(HELD_CONSUMER, tokens, priority=HELD_PRIORITY)
-        self.chains.hold(frozenset(keys))
-        self.feed.sync()
-
-    def _share_own(self) -> None:
-        """Tell the chains what is held and what works."""
-        positions: dict[int, int] = {}
-        book = self._book()
-        if book is not None:
-            for key, quantity in book.net().items():
-                instrument = self.facts.instrument(key.instrument)
-                if instrument is not None:
-                    positions[instrument.token] = positions.get(instrument.token, 0) + quantity
-        working: dict[int, int] = {}
-        for record in self.orders():
-            if record.state.is_working:
-                instrument = self.facts.instrument(record.request.instrument)
-                if instrument is not None:
-                    working[instrument.token] = working.get(instrument.token, 0) + 1
-        self.chains.set_own(positions, working)
+        what = f"A new day: {today:%a %d %b}" if is_new else f"New instruments of {loaded.day:%a %d %b}"
+        self.events.add(EventKind.SESSION, f"{what}, {loaded.rows} instruments.")
 
     def _book(self) -> PortfolioBook | None:
         return self.portfolio.book if self.portfolio is not None else None
@@ -419,8 +392,39 @@ class Engine:
             self.events.add(EventKind.FEED, text, severity=Severity.ATTENTION, subject="feed")
         elif heard.kind is FeedTextKind.MESSAGE:
             self.events.add(EventKind.FEED, f"The broker says: {heard.words}", subject="feed")
-        elif self.executor is not None:
+        elif heard.clock is not None:
+            self._on_clock(heard.clock)
+        elif heard.kind is not FeedTextKind.UNREADABLE and self.executor is not None:
             self.executor.on_order_update(heard.order)
+
+    def _on_clock(self, word: ClockWord) -> None:
+        """The tape says what time it is; nobody else may: elsewhere market time is not the feed's to say."""
+        clock = self.parts.stream_clock
+        if clock is None:
+            return
+        if word.event is ClockEvent.RESTART:
+            clock.restart(word.ns)
+            moment = clock.market_now()
+            self.feed.restart()
+            if self.portfolio is not None:
+                self.portfolio.restart(moment)
+            self.analysis.series.restart(moment)
+            self.analysis.strategies.restart()
+            self.data.restart(moment)
+            self.events.add(EventKind.SESSION, "The tape begins again.", subject="replay")
+            return
+        self._on_time(word.ns)
+        clock.tell(word.ns)
+        if word.event is ClockEvent.LOST:
+            self.feed.lost_on_tape()
+        elif word.event is ClockEvent.BACK:
+            self.feed.back_on_tape()
+
+    def _on_time(self, market_ns: int) -> None:
+        """Market time goes on to a moment, and nothing that arrives from then on has been applied yet."""
+        if self.portfolio is not None:
+            self.portfolio.sample_to(EPOCH + timedelta(microseconds=market_ns // NS_PER_US))
+        self.data.on_time(market_ns)
 
     def _on_reconnect(self) -> None:
         if self.executor is not None:

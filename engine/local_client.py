@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from engine.core.analysis import (
     AttributionView,
@@ -13,10 +14,12 @@ from engine.core.analysis import (
     SmileView,
     VolatilityView,
 )
+from engine.core.bars import BarInterval, BarsView
 from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CloseDeadLetter,
     Command,
     CreateStrategy,
     Interpretation,
@@ -25,17 +28,22 @@ from engine.core.commands import (
     PlaceOrder,
     Preview,
     Receipt,
+    ReplayDeadLetter,
     ResolveUnknown,
     SetMode,
     Violation,
 )
 from engine.core.errors import StorageError, UnknownInstrument, UnknownOrder, WorkstationError
 from engine.core.events import EngineEvent
-from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.execution import DeadLetter, ExecutionHealth, OrderWhy
+from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
+from engine.core.operations import OperationsView
 from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.replay import ReplayAction, ReplayView
+from engine.core.rulebook import RulesView
 from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import (
     ChainKey,
@@ -51,6 +59,8 @@ from engine.core.vocabulary import QuoteState
 from engine.desk_view import DeskBuilder
 from engine.doctor import examine
 from engine.engine import Engine
+from engine.execution.letters import open_dead_letters
+from engine.execution.why import explain
 from engine.language.parser import interpret
 from engine.lookups import Lookups
 from engine.portfolio.service import PortfolioService
@@ -72,7 +82,9 @@ class LocalClient:
             orders=engine.orders,
             at_the_money=engine.chains.at_the_money,
         )
-        self._lookups = Lookups(engine.day, engine.chains, engine.subscriptions, engine.feed, engine.parts.settings)
+        self._lookups = Lookups(
+            engine.day, engine.chains, engine.subscriptions, engine.feed, engine.parts.settings, clock=engine.clock
+        )
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
@@ -171,6 +183,26 @@ class LocalClient:
             raise UnknownOrder(f"There is no o{number}.")
         return await journal.history(number)
 
+    async def why(self, number: OrderNumber) -> OrderWhy:
+        """See ``EngineClient``."""
+        journal, executor = self._engine.parts.repositories.journal, self._engine.executor
+        record = None if executor is None else executor.order(number)
+        record = record or await journal.by_number(number)
+        if record is None:
+            raise UnknownOrder(f"There is no o{number}.")
+        return explain(record, await journal.intent(number), await journal.history(number))
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """See ``EngineClient``."""
+        parts = self._engine.parts
+        return await open_dead_letters(
+            parts.repositories.journal, self._engine.account, parts.execution.dead_letters_max
+        )
+
+    async def execution_health(self) -> ExecutionHealth | None:
+        """See ``EngineClient``."""
+        return None if self._engine.executor is None else self._engine.executor.health()
+
     async def trades(self) -> tuple[Trade, ...]:
         """See ``EngineClient``."""
         return await self._engine.parts.repositories.ledger.trades(self._engine.account, self._day_start())
@@ -242,6 +274,44 @@ class LocalClient:
         """See ``EngineClient``."""
         return await self._engine.analysis.market.series(key, start, end, strike=strike, indicators=indicators)
 
+    async def bars(
+        self,
+        instrument: InstrumentKey,
+        interval: BarInterval,
+        start: datetime,
+        end: datetime,
+        *,
+        indicators: Sequence[str] = (),
+    ) -> BarsView:
+        """See ``EngineClient``."""
+        return await self._engine.data.bars.bars(instrument, interval, start, end, indicators)
+
+    async def rules(self, on: date | None = None) -> RulesView:
+        """See ``EngineClient``."""
+        engine, parts = self._engine, self._engine.parts
+        await parts.rule_book.refresh(parts.repositories.rules)
+        day, now = on or engine.day.today(), engine.clock.market_now()
+        # The first look at a new dump reads all its rows.
+        return await asyncio.to_thread(parts.rule_book.view, day, now=now, index=engine.day.index)
+
+    async def operations(self) -> OperationsView:
+        """See ``EngineClient``."""
+        return self._engine.data.operations(self._engine.degraded)
+
+    async def record(self, on: bool) -> OperationsView:
+        """See ``EngineClient``."""
+        await self._engine.data.record(on)
+        return await self.operations()
+
+    async def replay(self, action: ReplayAction | None = None) -> ReplayView:
+        """See ``EngineClient``."""
+        return await self._engine.data.replay(action)
+
+    async def renew_session(self, account: str = "") -> OperationsView:
+        """See ``EngineClient``."""
+        self._engine.data.renew(account)
+        return await self.operations()
+
     async def next_orders(self, after: int | None = None) -> OrderChanges:
         """See ``EngineClient``."""
         if after is None and self._engine.executor is None:
@@ -268,7 +338,14 @@ class LocalClient:
             case AcknowledgeEvent():
                 engine.events.acknowledge(command.sequence)
                 return Receipt(accepted=True, message="Acknowledged.")
-            case PlaceOrder() | ModifyOrder() | CancelOrders() | ResolveUnknown():
+            case (
+                PlaceOrder()
+                | ModifyOrder()
+                | CancelOrders()
+                | ResolveUnknown()
+                | ReplayDeadLetter()
+                | CloseDeadLetter()
+            ):
                 return await self._submit_order(command, seat)
             case CreateStrategy() | ArchiveStrategy() | MoveQuantity():
                 if engine.portfolio is None or not engine.writer:
@@ -280,7 +357,9 @@ class LocalClient:
                     return _refused(Violation(check=kind, message=str(error)))
 
     async def _submit_order(
-        self, command: PlaceOrder | ModifyOrder | CancelOrders | ResolveUnknown, seat: str
+        self,
+        command: PlaceOrder | ModifyOrder | CancelOrders | ResolveUnknown | ReplayDeadLetter | CloseDeadLetter,
+        seat: str,
     ) -> Receipt:
         executor = self._engine.executor
         if executor is None:
@@ -295,6 +374,10 @@ class LocalClient:
                 return await executor.cancel(command, seat=seat)
             case ResolveUnknown():
                 return await executor.resolve(command.number)
+            case ReplayDeadLetter():
+                return await executor.replay(command, seat=seat)
+            case CloseDeadLetter():
+                return await executor.close_letters(command, seat=seat)
 
     async def _submit_strategy(
         self, portfolio: PortfolioService, command: CreateStrategy | ArchiveStrategy | MoveQuantity

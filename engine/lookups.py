@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from engine.chain_desk import ChainDesk
 from engine.core.errors import UnknownInstrument
+from engine.core.ports import Clock
 from engine.core.views import ChainKey
 from engine.core.vocabulary import QuoteState
 from engine.feed_service import FeedService
@@ -28,9 +29,12 @@ class Lookups:
         subscriptions: Subscriptions,
         feed: FeedService,
         settings: EngineSettings,
+        *,
+        clock: Clock,
     ) -> None:
-        """All belong to one engine."""
+        """All belong to one engine; ``clock`` measures the waits."""
         self._day = day
+        self._clock = clock
         self._chains = chains
         self._subscriptions = subscriptions
         self._feed = feed
@@ -74,6 +78,6 @@ class Lookups:
         return quote is not None and quote.state is not QuoteState.UNKNOWN
 
     async def _wait(self, is_done: Callable[[], bool]) -> None:
-        deadline = self._day.clock.monotonic() + self._settings.first_quote_wait_s
-        while not is_done() and self._day.clock.monotonic() < deadline:
-            await self._day.clock.sleep(POLL_S)
+        deadline = self._clock.monotonic() + self._settings.first_quote_wait_s
+        while not is_done() and self._clock.monotonic() < deadline:
+            await self._clock.sleep(POLL_S)

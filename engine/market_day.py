@@ -83,6 +83,19 @@ class MarketDay:
             return self._reading.is_open
         return self.calendar.state_at(self.clock.market_now()) is MarketState.OPEN
 
+    def is_open_at(self, moment: datetime) -> bool:
+        """Whether derivatives trade at a moment of market time near now.
+
+        A venue that says when it opens and closes is held to that, so that the answer depends on the moment alone and
+        not on when the venue was last asked.
+        """
+        reading = self._reading
+        if reading.is_open is None:
+            return self.calendar.state_at(moment) is MarketState.OPEN
+        if reading.opens_at is not None and reading.closes_at is not None and reading.opens_at < reading.closes_at:
+            return reading.opens_at <= moment < reading.closes_at
+        return reading.is_open
+
     def refresh_sessions(self) -> None:
         """Tell the judge of quotes which segments are in session and what is frozen."""
         segments = (*DERIVATIVE_SEGMENTS, *CASH_SEGMENTS, INDEX_SEGMENT) if self.is_open() else ()
@@ -91,7 +104,25 @@ class MarketDay:
         frozen = (
             () if moves or moves is None else tuple(filter(None, map(self.rules.index_token, self.rules.underlyings)))
         )
-        self.states.set_frozen(frozen)
+        # The cash market's own auction: its stocks do not trade continuously either.
+        self.states.set_frozen(frozen, CASH_SEGMENTS if frozen else ())
+        self.states.set_ended(self._ended())
+
+    def _ended(self) -> tuple[int, ...]:
+        """Contracts whose last moment is over, though others of their segment go on: expiring ones of today."""
+        now, today = self.clock.market_now(), self.today()
+        if self._reading.extended or not self.is_open():
+            return ()
+        ended: list[int] = []
+        for name in self.index.names:
+            for contracts in self.index.all_contracts(name)[:1]:
+                if contracts.expiry != today:
+                    continue
+                if now >= self.calendar.expiry_instant(today, is_index=self.rules.is_index(name)):
+                    future = (contracts.future,) if contracts.future is not None else ()
+                    rows = (*contracts.calls.values(), *contracts.puts.values(), *future)
+                    ended += [row.token for row in rows]
+        return tuple(ended)
 
     def session_view(self) -> SessionView:
         """The exchange's day for the status line."""

@@ -36,7 +36,7 @@ class EngineFacts:
 
     def freeze_quantity(self, instrument: Instrument) -> int | None:
         """The exchange's largest quantity of one order."""
-        return self._day.rules.freeze_quantity(instrument.name)
+        return self._day.rules.freeze_quantity(instrument.name, self._day.today())
 
     def order_quantity_max(self, key: InstrumentKey) -> int | None:
         """The most units that one order takes: whole lots within the freeze quantity; ``None`` when it is not known."""

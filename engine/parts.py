@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
-from engine.brokers.feed import FeedListener, FeedMode
+from engine.brokers.routing import RoutedReads
 from engine.calendar.rules import MarketRules
 from engine.calendar.sessions import SessionCalendar
 from engine.charges.rates import ChargeRates
+from engine.clocks import StreamClock
 from engine.core.identifiers import InstrumentKey
-from engine.core.ports import BrokerReads, Clock, OrderRoad, Repositories
+from engine.core.ports import Clock, OrderRoad, Repositories
+from engine.core.replay import ReplayAction, ReplayView
 from engine.core.views import Check
 from engine.core.vocabulary import Mode
 from engine.execution.settings import ExecutionSettings
-from engine.feed_service import Ticker
+from engine.feed_service import MakeTicker
 from engine.language.resolver import OrderDefaults
 from engine.market.chain_inputs import ChainSettings
+from engine.market.feed_pool import FeedKey
 from engine.portfolio.settings import PortfolioSettings
+from engine.rule_book import RuleBook
+from engine.session_watch import StoredSessions
 from engine.settings import EngineSettings
 from engine.venue import VenueReading, VenueSource
+
+
+class Playback(Protocol):
+    """Plays a tape."""
+
+    async def act(self, action: ReplayAction | None) -> ReplayView:
+        """Where it stands after an action, or now.
+
+        Raises:
+            Refused, InvalidInput: it cannot be done.
+            BrokerUnavailable: the exchange that plays it does not answer.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +52,29 @@ class EngineParts:
     source: VenueSource
     first_reading: VenueReading
     repositories: Repositories
-    reads: BrokerReads
+    reads: RoutedReads
+    """Over all accounts."""
     road: OrderRoad
-    make_ticker: Callable[[FeedListener, Callable[[], Mapping[int, FeedMode]], Callable[[], bool]], Ticker]
-    """Makes the feed from its listener, what is desired of it, and whether the session is open."""
+    feed_keys: tuple[FeedKey, ...]
+    """Logins whose market data is used, best first."""
+    make_ticker: MakeTicker
+    """Makes a data connection of a key."""
+    sessions: StoredSessions | None
+    """Where logins are kept; ``None`` where there is none."""
+    session_warning_s: float
+    """How long before a session ends it is said."""
+    playback: Playback | None
+    """Plays the tape of a replay."""
+    stream_clock: StreamClock | None
+    """``clock`` of a replay, which its stream drives."""
+    quote_clock: Clock
+    """What the ages of quotes are measured by: ``clock``, but in a replay the recording's time."""
+    tapes: Path | None
+    """Where tapes of this venue are written; ``None``: none are."""
+    program: str
+    """Name and version, for what is written."""
+    rule_book: RuleBook
+    """The dated facts; ``calendar`` and ``rules`` are its own."""
     calendar: SessionCalendar
     rules: MarketRules
     charge_rates: ChargeRates
@@ -50,7 +89,7 @@ class EngineParts:
     """Seconds the broker's clock is ahead of this machine's."""
     server_uncertainty_s: Callable[[], float]
     """How far that may be off, either way: the broker's stamps are whole seconds, more answers narrow it."""
-    environment_checks: Callable[[], Sequence[Check]]
+    environment_checks: Callable[[], Awaitable[Sequence[Check]]]
     """The preflight's checks of what the composition root knows (disk, database, process)."""
     settings: EngineSettings
     execution: ExecutionSettings

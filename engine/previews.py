@@ -9,17 +9,20 @@ import msgspec
 from engine.core.commands import (
     ArchiveStrategy,
     CancelOrders,
+    CloseDeadLetter,
     Command,
     CreateStrategy,
     ModifyOrder,
     MoveQuantity,
     PlaceOrder,
     Preview,
+    ReplayDeadLetter,
     SetMode,
     Violation,
 )
+from engine.core.decisions import LetterState
 from engine.core.instruments import Instrument
-from engine.core.orders import OrderRequest
+from engine.core.orders import OrderRequest, OrderState
 from engine.core.quotes import DepthWalk, Quote, walk_depth
 from engine.core.vocabulary import InstrumentKind, OrderType, QuoteState, Side
 from engine.engine import Engine
@@ -28,6 +31,8 @@ from engine.language.describe import contract_words
 from engine.preview_charges import charges_and_back, expiry_notes, order_charges
 
 NO_EXECUTOR = Violation(check="writer", message="This engine can only look: another one is the writer of the account.")
+
+MAY_DOUBLE = "It was sent once and never answered: should it turn up at the broker after all, there are two."
 
 
 def preview_of(engine: Engine, command: Command) -> Preview:
@@ -39,6 +44,11 @@ def preview_of(engine: Engine, command: Command) -> Preview:
             return _modification(engine, command)
         case CancelOrders():
             return _cancellation(engine, command)
+        case ReplayDeadLetter():
+            return _replay(engine, command)
+        case CloseDeadLetter(numbers=numbers):
+            named = ", ".join(f"o{number}" for number in numbers)
+            return Preview(sentence=f"Wants nothing more of {named}; nothing is bought or sold.")
         case CreateStrategy():
             return Preview(sentence=f"Opens strategy {command.name}; nothing is bought or sold.")
         case ArchiveStrategy():
@@ -102,6 +112,30 @@ def _order(engine: Engine, request: OrderRequest) -> Preview:
         impact=impact,
         position_before=before,
         position_after=after,
+    )
+
+
+def _replay(engine: Engine, command: ReplayDeadLetter) -> Preview:
+    """Each as the new order it would be, judged by the market of now; figures stand there for a single one."""
+    previews = []
+    for number in command.numbers:
+        record = None if engine.executor is None else engine.executor.order(number)
+        if engine.executor is None:
+            previews.append(Preview(sentence=f"Sends o{number} again.", violations=(NO_EXECUTOR,)))
+        elif record is None or record.letter is not LetterState.OPEN:
+            said = Violation(check="letter", message=f"o{number} is no open dead letter.")
+            previews.append(Preview(sentence=f"Sends o{number} again.", violations=(said,)))
+        else:
+            preview = _order(engine, record.request)
+            doubt = (MAY_DOUBLE,) if record.state is OrderState.PRESUMED_ABSENT else ()
+            sentence = f"Sends o{number} again as a new order. {preview.sentence}"
+            previews.append(msgspec.structs.replace(preview, sentence=sentence, notes=(*doubt, *preview.notes)))
+    if len(previews) == 1:
+        return previews[0]
+    return Preview(
+        sentence=" ".join(preview.sentence for preview in previews) or "Names no order.",
+        violations=tuple(violation for preview in previews for violation in preview.violations),
+        notes=tuple(note for preview in previews for note in preview.notes),
     )
 
 

@@ -18,7 +18,23 @@ from engine.language.resolver import OrderDefaults
 from engine.market_day import MarketDay
 from engine.portfolio.book import PortfolioBook
 
-PLACES = ("desk", "chain", "ticket", "depth", "strategies", "strategy", "volatility", "orders", "events", "help")
+PLACES = (
+    "desk",
+    "chain",
+    "ticket",
+    "depth",
+    "strategies",
+    "strategy",
+    "volatility",
+    "charts",
+    "orders",
+    "events",
+    "help",
+    "replay",
+    "engine",
+    "doctor",
+    "rules",
+)
 
 
 class EngineResolver:
@@ -85,6 +101,10 @@ class EngineResolver:
             return self._day.index.future(underlying, expiry)
         except UnknownInstrument:
             return None
+
+    def index(self, underlying: str) -> Instrument | None:
+        """The row of its index."""
+        return self._day.index.index_instrument(underlying)
 
     def instrument(self, key: InstrumentKey) -> Instrument | None:
         """A row of the dump."""

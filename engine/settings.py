@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import time
+
 import msgspec
+
+from engine.bars_settings import BarsSettings
+from engine.market.feed_pool import FeedSettings
+from engine.market.strike_window import WindowSettings
+from engine.tape.settings import RecorderSettings
 
 
 class SeriesSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +87,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Chains kept watched because a sentence asked for their money; the longest unused leave first."""
     board_slots_max: int = 9000
     """Instruments on the board: three connections of 3,000."""
-    feed_capacity: int = 3000
-    """Instruments that the feed carries."""
-    silence_limit_s: float = 5.0
+    silence_limit_s: float = 4.0
     """A connection without a byte for longer is suspect: its quotes read STALE, and it is replaced."""
     clock_offset_max_s: float = 0.5
     """Doctor: largest difference between this machine's and the broker's clock."""
@@ -90,5 +95,19 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A watched chain's smile is fitted at most this often."""
     series: SeriesSettings = SeriesSettings()
     volatility: VolatilitySettings = VolatilitySettings()
+    bars: BarsSettings = BarsSettings()
+    feed: FeedSettings = FeedSettings()
+    window: WindowSettings = WindowSettings()
+    recorder: RecorderSettings = RecorderSettings()
+    instruments_made_at: time = time(8, 30)
+    """When the broker has made the day's instrument dump, Indian time: an earlier one is yesterday's."""
+    replay_look_s: float = 0.5
+    """How often it is asked where a tape stands."""
+    session_look_s: float = 5.0
+    """How often it is seen whether a broker session has ended, or ends soon."""
+    lag_every_s: float = 0.05
+    """How often the event loop is looked at."""
+    lag_kept_s: float = 10.0
+    """The worst delay of the event loop is that of the last seconds, so many."""
     disk_free_min_mb: int = 500
     """Doctor: least free space beside the database."""

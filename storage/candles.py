@@ -33,6 +33,7 @@ FROM strategy_candles
 WHERE strategy = $1 AND minute >= $2 AND minute < $3
 ORDER BY minute
 """
+DELETE_FROM = "DELETE FROM strategy_candles WHERE minute >= $1"
 
 
 class PostgresCandles:
@@ -64,6 +65,12 @@ class PostgresCandles:
         async with self._database.acquire() as session:
             rows = await session.fetch(READ_BETWEEN, strategy, aware(start), aware(end))
         return tuple(_candle(row) for row in rows)
+
+    async def delete_from(self, moment: datetime) -> int:
+        """Delete minutes that begin at or after ``moment``, of every strategy."""
+        async with self._database.acquire() as session:
+            tag = await session.execute(DELETE_FROM, aware(moment))
+        return int(tag.rpartition(" ")[2])
 
 
 def merge(earlier: M2mCandle, later: M2mCandle) -> M2mCandle:

@@ -142,6 +142,12 @@ DELETE FROM chain_minutes WHERE ctid = ANY (ARRAY(SELECT ctid FROM chain_minutes
 DELETE_STRIKES = """
 DELETE FROM chain_strikes WHERE ctid = ANY (ARRAY(SELECT ctid FROM chain_strikes WHERE minute < $1 LIMIT $2))
 """
+DELETE_FROM = """
+WITH minutes AS (DELETE FROM chain_minutes WHERE minute >= $1 RETURNING 1),
+    strikes AS (DELETE FROM chain_strikes WHERE minute >= $1 RETURNING 1),
+    days AS (DELETE FROM chain_days WHERE minute >= $1 RETURNING 1)
+SELECT (SELECT count(*) FROM minutes) + (SELECT count(*) FROM strikes) + (SELECT count(*) FROM days) AS deleted
+"""
 DELETE_ROWS = 20_000
 """Rows that one statement deletes."""
 
@@ -243,6 +249,12 @@ class PostgresChainSeries:
                 if count < self._delete_rows:
                     break
         return deleted
+
+    async def delete_from(self, moment: datetime) -> int:
+        """Delete all that was kept of minutes at or after ``moment``, days' volatilities of them too."""
+        async with self._database.acquire() as session:
+            row = await session.fetchrow(DELETE_FROM, aware(moment))
+        return int(row["deleted"]) if row is not None else 0
 
 
 def _columns(rows: Sequence[tuple[object, ...]], names: Sequence[str]) -> Iterable[list[object]]:

@@ -18,9 +18,12 @@ from storage.boundary import aware, aware_or_none, one_account, storable
 from storage.order_rows import (
     EVENT_COLUMNS,
     EVENT_COLUMNS_WRITTEN,
+    INTENT_COLUMNS,
     RECORD_COLUMNS,
     event_columns,
     event_from_row,
+    intent_columns,
+    intent_from_row,
     record_from_row,
     request_columns,
 )
@@ -37,23 +40,23 @@ WITH fence AS (
     FROM fence, unnest(
         $3::text[], $4::text[], $5::text[], $6::timestamptz[],
         $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::numeric[], $14::numeric[],
-        $15::text[], $16::text[], $17::numeric[], $18::bigint[]
+        $15::text[], $16::text[], $17::numeric[], $18::bigint[], $19::timestamptz[], $20::text[]
     ) WITH ORDINALITY AS given (
         intent_id, tag, idempotency_key, created_at,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy,
+        validity, variety, market_protection, strategy, wall_at, decision,
         place
     )
 ), intents AS (
     INSERT INTO order_intents (
         intent_id, account_id, tag, idempotency_key, epoch, created_at,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy
+        validity, variety, market_protection, strategy, wall_at, decision
     )
     SELECT
         intent_id, account_id, tag, idempotency_key, epoch, created_at,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy
+        validity, variety, market_protection, strategy, wall_at, decision
     FROM wanted
 )
 INSERT INTO orders (
@@ -82,17 +85,21 @@ WITH fence AS (
         validity = $12::text, variety = $13::text, market_protection = $14::numeric, strategy = $15::bigint,
         state = $16::text, broker_order_id = $17::text, filled_quantity = $18::bigint, average_price = $19::numeric,
         message = $20::text, updated_at = $21::timestamptz, sent_at = $22::timestamptz,
-        answered_at = $23::timestamptz, modifications = $24::integer
+        answered_at = $23::timestamptz, modifications = $24::integer, letter = $25::text
     FROM fence
     WHERE orders.number = $3 AND orders.account_id = fence.account_id
     RETURNING orders.number, orders.account_id, fence.epoch
 ), noted AS (
-    INSERT INTO order_events (number, account_id, trigger, from_state, to_state, applied, at, detail, epoch)
+    INSERT INTO order_events (
+        number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts, epoch
+    )
     SELECT
         changed.number, changed.account_id, given.trigger, given.from_state, given.to_state, given.applied,
-        given.at, given.detail, changed.epoch
-    FROM changed, unnest($25::text[], $26::text[], $27::text[], $28::boolean[], $29::timestamptz[], $30::text[])
-        WITH ORDINALITY AS given (trigger, from_state, to_state, applied, at, detail, place)
+        given.at, given.detail, given.wall_at, given.facts, changed.epoch
+    FROM changed, unnest(
+        $26::text[], $27::text[], $28::text[], $29::boolean[], $30::timestamptz[], $31::text[], $32::timestamptz[],
+        $33::text[]
+    ) WITH ORDINALITY AS given (trigger, from_state, to_state, applied, at, detail, wall_at, facts, place)
     ORDER BY given.place
 )
 SELECT EXISTS (SELECT FROM fence) AS is_writer, EXISTS (SELECT FROM changed) AS is_known
@@ -106,21 +113,23 @@ WITH fence AS (
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
         validity, variety, market_protection, strategy,
         state, broker_order_id, filled_quantity, average_price, message, updated_at, sent_at, answered_at,
-        modifications, tag, idempotency_key, created_at
+        modifications, letter, tag, idempotency_key, created_at
     )
     SELECT
         account_id,
         $3::text, $4::text, $5::text, $6::bigint, $7::text, $8::text, $9::numeric, $10::numeric,
         $11::text, $12::text, $13::numeric, $14::bigint,
         $15::text, $16::text, $17::bigint, $18::numeric, $19::text, $20::timestamptz, $21::timestamptz,
-        $22::timestamptz, $23::integer, $24::text, $25::text, $26::timestamptz
+        $22::timestamptz, $23::integer, $24::text, $25::text, $26::text, $27::timestamptz
     FROM fence
     RETURNING number, account_id
 ), noted AS (
-    INSERT INTO order_events (number, account_id, trigger, from_state, to_state, applied, at, detail, epoch)
+    INSERT INTO order_events (
+        number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts, epoch
+    )
     SELECT
-        adopted.number, adopted.account_id, $27::text, $28::text, $29::text, $30::boolean, $31::timestamptz,
-        $32::text, $2
+        adopted.number, adopted.account_id, $28::text, $29::text, $30::text, $31::boolean, $32::timestamptz,
+        $33::text, $34::timestamptz, $35::text, $2
     FROM adopted
 )
 SELECT number FROM adopted
@@ -141,6 +150,24 @@ FROM orders
 WHERE account_id = $1 AND (created_at >= $2 OR updated_at >= $2)
 ORDER BY created_at, number
 """  # noqa: S608
+READ_INTENT = f"""
+SELECT {INTENT_COLUMNS}
+FROM orders JOIN order_intents AS intents ON intents.intent_id = orders.intent_id
+WHERE orders.number = $1
+"""  # noqa: S608
+# The condition is spelled as the partial index has it.
+READ_LETTERS = f"""
+SELECT {RECORD_COLUMNS} FROM orders WHERE account_id = $1 AND letter = 'open' ORDER BY number DESC LIMIT $2
+"""  # noqa: S608
+# A request has arrived when it was answered, or given up: its line of history is written afterwards.
+READ_PLACEMENTS = """
+SELECT (
+    SELECT max(ended.wall_at) FROM order_events AS ended
+    WHERE ended.number = sent.number AND ended.trigger IN ('ANSWERED', 'REFUSED', 'LOST', 'UNSENT')
+) AS arrived
+FROM order_events AS sent
+WHERE sent.account_id = $1 AND sent.trigger = 'SEND' AND sent.applied AND sent.wall_at >= $2
+"""
 READ_HISTORY = f"SELECT {EVENT_COLUMNS} FROM order_events WHERE number = $1 ORDER BY sequence"  # noqa: S608
 
 
@@ -178,6 +205,7 @@ class PostgresOrderJournal:
                     [intent.idempotency_key for intent in intents],
                     [aware(intent.created_at) for intent in intents],
                     *(list(column) for column in zip(*requests, strict=True)),
+                    *(list(column) for column in zip(*map(intent_columns, intents), strict=True)),
                 )
         if not rows:
             refuse_writer(account)
@@ -262,6 +290,22 @@ class PostgresOrderJournal:
         async with self._database.acquire() as session:
             return tuple(event_from_row(row) for row in await session.fetch(READ_HISTORY, number))
 
+    async def intent(self, number: OrderNumber) -> OrderIntent | None:
+        """What one order was made from; ``None`` for an order from outside."""
+        async with self._database.acquire() as session:
+            row = await session.fetchrow(READ_INTENT, number)
+        return None if row is None else intent_from_row(row)
+
+    async def dead_letters(self, account: AccountId, limit: int) -> tuple[OrderRecord, ...]:
+        """The newest open ones, at most ``limit``."""
+        async with self._database.acquire() as session:
+            return tuple(record_from_row(row) for row in await session.fetch(READ_LETTERS, account, limit))
+
+    async def placements(self, account: AccountId, since: datetime) -> tuple[datetime | None, ...]:
+        """When each placement had arrived, by this machine's clock; ``None`` where nobody wrote it."""
+        async with self._database.acquire() as session:
+            return tuple(row["arrived"] for row in await session.fetch(READ_PLACEMENTS, account, aware(since)))
+
 
 def queued_record(intent: OrderIntent, number: OrderNumber) -> OrderRecord:
     """How an order stands when its intent has just been written."""
@@ -311,4 +355,5 @@ def _standing(record: OrderRecord) -> tuple[object, ...]:
         aware_or_none(record.sent_at),
         aware_or_none(record.answered_at),
         record.modifications,
+        record.letter,
     )

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 JSONB_FORMAT_VERSION = b"\x01"
 """First byte of jsonb in PostgreSQL's binary format."""
+TAKES_WRITES = "SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean"
 CLIENT_GRACE_S = 1.0
 """How much later than the server the client gives a statement up, so that the server's clearer answer comes first."""
 
@@ -186,6 +187,15 @@ class Database:
         async with self.acquire() as session:
             await session.fetchval("SELECT 1")
         return monotonic() - started
+
+    async def takes_writes(self) -> bool:
+        """Whether the server answers and writing is allowed there: no standby, and not switched to reading alone.
+
+        Raises:
+            StorageError: it does not answer.
+        """
+        async with self.acquire() as session:
+            return bool(await session.fetchval(TAKES_WRITES))
 
 
 def pool_timeout(statement_timeout_s: float) -> float:

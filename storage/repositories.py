@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from storage.accounts import PostgresAccounts
+from storage.bars import PostgresBars
 from storage.candles import PostgresCandles
 from storage.chain_series import PostgresChainSeries
 from storage.instruments import PostgresInstruments
 from storage.ledger import PostgresLedger
 from storage.order_journal import PostgresOrderJournal
 from storage.pool import Database
+from storage.rules import PostgresRules
 from storage.strategies import PostgresStrategies
 from storage.writer_lock import PostgresWriterLock
 
@@ -29,6 +31,8 @@ class PostgresRepositories:
         self._strategies = PostgresStrategies(database)
         self._candles = PostgresCandles(database)
         self._chain_series = PostgresChainSeries(database)
+        self._bars = PostgresBars(database)
+        self._rules = PostgresRules(database)
         self._writer_lock = writer_lock
 
     @property
@@ -65,6 +69,16 @@ class PostgresRepositories:
     def chain_series(self) -> PostgresChainSeries:
         """Option chains by the minute."""
         return self._chain_series
+
+    @property
+    def bars(self) -> PostgresBars:
+        """Minute candles of prices."""
+        return self._bars
+
+    @property
+    def rules(self) -> PostgresRules:
+        """Rule files that were loaded."""
+        return self._rules
 
     @property
     def writer_lock(self) -> PostgresWriterLock:

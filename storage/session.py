@@ -24,6 +24,7 @@ Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 AnyConnection: TypeAlias = "asyncpg.Connection[Row] | PoolConnectionProxy[Row]"
 
 MILLISECONDS = 1000
+COPY_PIECE_BYTES = 1 << 18
 SET_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', $1, true)"
 
 LOST = (
@@ -105,6 +106,12 @@ async def _whole(step: Coroutine[Any, Any, None]) -> None:
         raise
 
 
+async def _pieces(stream: memoryview) -> AsyncIterator[bytes]:
+    """A long stream in parts, so that other tasks get their turn between two."""
+    for start in range(0, len(stream), COPY_PIECE_BYTES):
+        yield bytes(stream[start : start + COPY_PIECE_BYTES])
+
+
 class Session:
     """A borrowed connection. Use it inside the ``async with`` that lent it, and by one task at a time.
 
@@ -184,6 +191,32 @@ class Session:
             await self._connection.copy_records_to_table(
                 table, columns=list(columns), records=records, timeout=timeout_s or self._timeout_s
             )
+
+    async def copy_in(
+        self, table: str, columns: Sequence[str], stream: bytes | memoryview, *, timeout_s: float | None = None
+    ) -> None:
+        """Append rows that are in PostgreSQL's binary COPY format already, header and trailer included."""
+        with self._call(f"COPY {table}"):
+            await self._connection.copy_to_table(
+                table,
+                columns=list(columns),
+                source=_pieces(memoryview(stream)),
+                format="binary",
+                timeout=timeout_s or self._timeout_s,
+            )
+
+    async def copy_out(self, query: str, *parameters: object, timeout_s: float | None = None) -> bytes:
+        """The rows of a query in PostgreSQL's binary COPY format, for columns that numpy reads as they are."""
+        pieces: list[bytes] = []
+
+        async def keep(piece: bytes) -> None:
+            pieces.append(piece)
+
+        with self._call(query):
+            await self._connection.copy_from_query(
+                query, *parameters, output=keep, format="binary", timeout=timeout_s or self._timeout_s
+            )
+        return b"".join(pieces)
 
     async def allow_until_commit(self, seconds: float) -> None:
         """Let the statements of the open transaction run longer than the pool's limit: for bulk work."""

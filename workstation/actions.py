@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from engine.core.errors import InvalidInput
-from workstation.presenters.action import Action, Place
+from workstation.presenters.action import Action, Place, When
 from workstation.presenters.action_table import ACTIONS
 
-__all__ = ["ACTIONS", "PLACE_TITLES", "Action", "Place", "Registry", "key_sign"]
+__all__ = ["ACTIONS", "PLACE_TITLES", "Action", "Place", "Registry", "When", "key_sign"]
 
 PLACE_TITLES = {
     Place.APP: "Everywhere",
@@ -24,6 +24,14 @@ PLACE_TITLES = {
     Place.STRATEGIES: "Strategies",
     Place.STRATEGY: "Strategy screen",
     Place.VOLATILITY: "Volatility screen",
+    Place.TAPE: "On every screen of a replay; a pane's own keys come first",
+    Place.REPLAY: "Replay screen",
+    Place.ENGINE: "Engine room",
+    Place.DOCTOR: "Doctor",
+    Place.RULES: "Rules of the market",
+    Place.CHARTS: "Charts",
+    Place.SEARCH: "Searching an instrument",
+    Place.PROMPT: "Typing a time or a filter",
     Place.ORDERS: "Orders",
     Place.EVENTS: "Events",
     Place.BAR: "Command bar",
@@ -39,6 +47,10 @@ KEY_SIGNS = {
     "plus": "+",
     "minus": "-",
     "equals_sign": "=",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "full_stop": ".",
+    "slash": "/",
     "colon": ":",
     "question_mark": "?",
     "exclamation_mark": "!",
@@ -90,6 +102,7 @@ class Registry:
                 raise InvalidInput(f'keymap leaves "{name}" without a key; name at least one.', field="keymap")
             known[name] = msgspec.structs.replace(known[name], keys=chosen)
         self.actions = tuple(known.values())
+        self._conditions = {action.method: action.when for action in self.actions if action.when is not When.ALWAYS}
         self._refuse_clashes()
 
     def of(self, place: Place) -> tuple[Action, ...]:
@@ -99,6 +112,10 @@ class Registry:
     def keys_of(self, action_id: str) -> str:
         """The first key of an action, as a person reads it."""
         return next(key_sign(action.keys[0]) for action in self.actions if action.id == action_id)
+
+    def condition_of(self, method: str) -> When:
+        """What must be the case for a method of a screen to be called by a key."""
+        return self._conditions.get(method, When.ALWAYS)
 
     def _refuse_clashes(self) -> None:
         for place in Place:

@@ -24,11 +24,16 @@ from workstation.frames import FrameSource, TakesFrames
 from workstation.presenters.desk_state import DeskState
 from workstation.presenters.help import help_lines
 from workstation.presenters.settings import TerminalSettings
+from workstation.screens.charts import ChartsScreen
 from workstation.screens.context import DeskContext
 from workstation.screens.desk import DeskScreen
+from workstation.screens.doctor import DoctorScreen
+from workstation.screens.engine_room import EngineRoomScreen
 from workstation.screens.everywhere import KeysEverywhere
 from workstation.screens.place import PlaceScreen
-from workstation.screens.places import STRATEGY, VOLATILITY
+from workstation.screens.places import CHARTS, DOCTOR, ENGINE, REPLAY, RULES, STRATEGY, VOLATILITY
+from workstation.screens.replay import ReplayScreen
+from workstation.screens.rules import RulesScreen
 from workstation.screens.strategy import StrategyScreen
 from workstation.screens.submissions import Submissions
 from workstation.screens.volatility import VolatilityScreen
@@ -42,6 +47,11 @@ HELP_WIDTH = 76
 PLACES: Mapping[str, Callable[[DeskContext, str], PlaceScreen]] = {
     STRATEGY: StrategyScreen,
     VOLATILITY: VolatilityScreen,
+    REPLAY: ReplayScreen,
+    ENGINE: EngineRoomScreen,
+    DOCTOR: DoctorScreen,
+    RULES: RulesScreen,
+    CHARTS: ChartsScreen,
 }
 """The screens that lie over the Desk; the second argument is what to look at."""
 AFTER_QUIT = "This terminal ends; what rests at the broker goes on there."
@@ -63,7 +73,10 @@ class ActionProvider(Provider):
     def _can(self, action: Action) -> bool:
         """Whether the screen below the palette has such an action; what the program itself does is always there."""
         owner, _, call = action.handler.partition(".")
-        return owner != "screen" or hasattr(self.screen, f"action_{call.partition('(')[0]}")
+        if owner != "screen":
+            return True
+        method = call.partition("(")[0]
+        return hasattr(self.screen, f"action_{method}") and bool(self.screen.check_action(method, ()))
 
     async def discover(self) -> Hits:
         """Everything, before anything is typed."""

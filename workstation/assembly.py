@@ -8,33 +8,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
+import os
 import secrets
-import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-import httpx
+import msgspec
 
-from engine.brokers.kite.rest import KiteOrderRoad, KiteReads
-from engine.brokers.kite.session import KiteCredentials
-from engine.brokers.kite.ticker import KiteTicker, TickerSettings
-from engine.brokers.kite.transport import HttpSettings, KiteTransport
-from engine.calendar.rules import read_rules, read_sessions
-from engine.calendar.sessions import SessionCalendar
 from engine.charges.rates import read_charge_rates
-from engine.clocks import SystemClock, VenueClock
+from engine.clocks import SystemClock
 from engine.core.errors import SetupError
-from engine.core.identifiers import AccountId, InstrumentKey
-from engine.core.views import Check
+from engine.core.identifiers import InstrumentKey
+from engine.core.vocabulary import Mode, Venue
 from engine.engine import Engine
 from engine.language.resolver import OrderDefaults
 from engine.local_client import LocalClient
 from engine.market.chain_inputs import ChainSettings
 from engine.parts import EngineParts
+from engine.rule_book import read_rule_book
 from engine.server.local_door import LocalDoor, is_alive
 from engine.server.web_door import WebDoor, take_place
-from engine.venue import VenueReading
 from storage.databases import ensure_database, with_database
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import SchemaState, SchemaStatus, refuse_unusable, schema_status, upgrade
@@ -42,25 +36,25 @@ from storage.pool import Database
 from storage.repositories import PostgresRepositories
 from storage.writer_lock import PostgresWriterLock
 from workstation.claim import claimed
+from workstation.day_sessions import DaySessions
 from workstation.doors import open_doors
+from workstation.live import LIVE
 from workstation.locations import Locations
-from workstation.practice_source import PracticeVenueSource
 from workstation.practice_venue import ExchangeAddress, PracticeVenue, practice_source, venue_id
+from workstation.preflight import EnvironmentChecks
+from workstation.program import DISTRIBUTION, program_version
+from workstation.secrets.open import open_secrets
 from workstation.settings import Configuration
+from workstation.venue_parts import TAPE_SLOTS, VenueParts, live_parts, practice_parts
 
 logger = logging.getLogger(__name__)
 
-PRACTICE_KEY = "practice"
-PRACTICE_TOKEN = "practice"  # noqa: S105 - the public word of an exchange that listens on loopback only
 CONNECTIONS_BESIDE_POOL = 20
 """Server connections beyond one pool: writer locks, migrations, momentary readers."""
 POOL_SIZE_MAX = 100
 STRIP = (("NIFTY", "NSE:NIFTY 50"), ("BANKNIFTY", "NSE:NIFTY BANK"), ("SENSEX", "BSE:SENSEX"), ("VIX", "NSE:INDIA VIX"))
-MEGABYTE = 1_000_000
 SERVER_LOOK_S = 0.5
 """How often the embedded server's process is looked after."""
-NOBODY = AccountId("")
-"""Before the profile has said whose account the credentials open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +65,19 @@ class Host:
     client: LocalClient
     door: LocalDoor | None
     web: WebDoor | None
-    exchange: ExchangeAddress
+    address: ExchangeAddress | None
+    """Where the practice exchange answers; ``None`` when the venue is live."""
+
+    @property
+    def exchange(self) -> ExchangeAddress:
+        """Where the practice exchange answers.
+
+        Raises:
+            SetupError: the venue is live.
+        """
+        if self.address is None:
+            raise SetupError("The live venue has no practice exchange.")
+        return self.address
 
 
 @contextlib.asynccontextmanager
@@ -134,6 +140,7 @@ async def open_host(
     read_only: bool,
     with_door: bool,
     with_web: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Host]:
     """An engine in this process, ready to be looked at.
 
@@ -143,6 +150,7 @@ async def open_host(
         read_only: Never take the writer lock.
         with_door: Listen on the Unix socket of this venue.
         with_web: Beside it, listen as ``[server]`` says.
+        environment: Where secrets of a live venue may be; the process's own without one.
 
     Raises:
         WorkstationError: in words, whatever keeps it from starting.
@@ -151,15 +159,17 @@ async def open_host(
     identity = venue_id(configuration.venue)
     clock = SystemClock()
     settings = configuration.venue
-    venue = PracticeVenue(
-        practice_source(settings),
-        locations.venue(identity),
-        clock,
-        port=settings.port,
-        speed=settings.speed,
-        linger_s=settings.linger_s,
-        start_s=settings.start_timeout_s,
-    )
+    venue = None
+    if settings.kind != LIVE:
+        venue = PracticeVenue(
+            practice_source(settings),
+            locations.venue(identity),
+            clock,
+            port=settings.port,
+            speed=settings.speed,
+            linger_s=settings.linger_s,
+            start_s=settings.start_timeout_s,
+        )
     async with contextlib.AsyncExitStack() as stack:
         if with_door:
             socket = locations.socket(identity)
@@ -176,9 +186,11 @@ async def open_host(
             # Before anything else is started: a port that is taken is the commonest reason not to start.
             place = take_place(configuration.server)
             stack.callback(place.listener.close)
-        stack.callback(venue.close)
-        starting = asyncio.create_task(venue.open(), name="practice exchange start")
-        stack.push_async_callback(_ended, starting)
+        starting = None
+        if venue is not None:
+            stack.callback(venue.close)
+            starting = asyncio.create_task(venue.open(), name="practice exchange start")
+            stack.push_async_callback(_ended, starting)
         dsn = await stack.enter_async_context(open_database(configuration, locations, database_name(identity)))
         status = await migrated(dsn)
         database = await stack.enter_async_context(
@@ -191,20 +203,22 @@ async def open_host(
         )
         writer_lock = PostgresWriterLock(dsn, timeout_s=configuration.database.statement_timeout_s)
         stack.push_async_callback(writer_lock.close)
-        address = await starting
-        parts = await _parts(
+        address = await starting if starting is not None else None
+        parts = _engine_parts(
             configuration,
-            address,
-            stack,
+            locations,
+            identity,
+            await _venue_parts(configuration, locations, address, environment or os.environ, stack),
             repositories=PostgresRepositories(database, writer_lock),
-            checks=_Environment(configuration, locations, database, status),
+            checks=EnvironmentChecks(configuration, locations, database, status),
             read_only=read_only,
         )
         engine = Engine(parts)
         stack.push_async_callback(engine.stop)
         await engine.start()
-        keeper = asyncio.create_task(venue.keep_up(address, settings.keep_up_s), name="practice exchange keeper")
-        stack.push_async_callback(_ended, keeper)
+        if venue is not None and address is not None:
+            keeper = asyncio.create_task(venue.keep_up(address, settings.keep_up_s), name="practice exchange keeper")
+            stack.push_async_callback(_ended, keeper)
         client = LocalClient(engine)
         if not with_door:
             yield Host(engine, client, None, None, address)
@@ -229,66 +243,63 @@ async def _ended(task: asyncio.Task[object]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def _parts(
+async def _venue_parts(
     configuration: Configuration,
-    address: ExchangeAddress,
+    locations: Locations,
+    address: ExchangeAddress | None,
+    environment: Mapping[str, str],
     stack: contextlib.AsyncExitStack,
+) -> VenueParts:
+    if address is not None:
+        return await practice_parts(configuration, address, stack)
+    book = open_secrets(configuration, locations, environment)
+    return await live_parts(configuration, book, DaySessions(book.vault, now=_now), stack)
+
+
+def _engine_parts(
+    configuration: Configuration,
+    locations: Locations,
+    identity: str,
+    venue: VenueParts,
     *,
     repositories: PostgresRepositories,
-    checks: _Environment,
+    checks: EnvironmentChecks,
     read_only: bool,
 ) -> EngineParts:
-    http = await stack.enter_async_context(httpx.AsyncClient(timeout=configuration.broker.read_timeout_s))
-    source = PracticeVenueSource(address.root, http)
-    reading = await source.read()
-    clock = VenueClock(reading.market_time, speed=reading.speed, run_on_s=configuration.engine.venue_run_on_s)
-
-    def on_reading(new: VenueReading) -> None:
-        clock.set_reading(new.market_time, speed=new.speed)
-
-    credentials = KiteCredentials(PRACTICE_KEY, PRACTICE_TOKEN)
-    transport = KiteTransport(
-        address.root,
-        credentials,
-        settings=HttpSettings(
-            order_deadline_s=configuration.broker.order_timeout_s, read_timeout_s=configuration.broker.read_timeout_s
-        ),
-    )
-    stack.push_async_callback(transport.aclose)
-    generator = random.Random(secrets.token_bytes(16))  # noqa: S311 - jitter of waits, not a secret
-
-    def reads(account: AccountId) -> KiteReads:
-        return KiteReads(transport, account=account, clock=clock, random=generator)
-
-    profile = await reads(NOBODY).profile()
+    rule_book = read_rule_book()
+    server_clock = venue.server_clock
+    settings = configuration.engine
+    if venue.stream_clock is not None:
+        settings = msgspec.structs.replace(settings, board_slots_max=TAPE_SLOTS)
     return EngineParts(
-        clock=clock,
-        on_reading=on_reading,
-        source=source,
-        first_reading=reading,
+        clock=venue.clock,
+        quote_clock=venue.quote_clock,
+        stream_clock=venue.stream_clock,
+        on_reading=venue.on_reading,
+        source=venue.source,
+        first_reading=venue.first_reading,
         repositories=repositories,
-        reads=reads(profile.account_id),
-        road=KiteOrderRoad(transport),
-        make_ticker=lambda listener, desired, is_open: KiteTicker(
-            address.stream_root,
-            credentials,
-            desired=desired,
-            listener=listener,
-            is_open=is_open,
-            random=generator,
-            settings=TickerSettings(silence_limit_s=configuration.engine.silence_limit_s),
-        ),
-        calendar=SessionCalendar(read_sessions()),
-        rules=read_rules(),
+        reads=venue.reads,
+        road=venue.road,
+        feed_keys=venue.feed_keys,
+        make_ticker=venue.make_ticker,
+        sessions=venue.sessions,
+        session_warning_s=configuration.live.warn_before_end_s,
+        playback=venue.playback,
+        tapes=locations.tapes / identity,
+        program=f"{DISTRIBUTION} {program_version()}",
+        rule_book=rule_book,
+        calendar=rule_book.calendar,
+        rules=rule_book.rules,
         charge_rates=read_charge_rates(),
         strip=[(label, InstrumentKey.parse(key)) for label, key in STRIP],
-        start_mode=configuration.venue.start_mode,
+        start_mode=Mode.READ if venue.source.venue is Venue.LIVE else configuration.venue.start_mode,
         read_only=read_only,
         random_bytes=secrets.token_bytes,
-        server_offset_s=lambda: transport.server_clock.offset_s or 0.0,
-        server_uncertainty_s=lambda: transport.server_clock.uncertainty_s or 0.0,
+        server_offset_s=lambda: server_clock.offset_s or 0.0,
+        server_uncertainty_s=lambda: server_clock.uncertainty_s or 0.0,
         environment_checks=checks,
-        settings=configuration.engine,
+        settings=settings,
         execution=configuration.orders,
         portfolio=configuration.portfolio,
         chain=ChainSettings(
@@ -302,25 +313,5 @@ async def _parts(
     )
 
 
-class _Environment:
-    """The preflight's checks of what lies outside the engine: the database and the disk."""
-
-    def __init__(
-        self, configuration: Configuration, locations: Locations, database: Database, status: SchemaStatus
-    ) -> None:
-        self._configuration = configuration
-        self._locations = locations
-        self._database = database
-        self._status = status
-
-    def __call__(self) -> Sequence[Check]:
-        health = self._database.health()
-        free_mb = shutil.disk_usage(self._locations.data).free // MEGABYTE
-        least = self._configuration.engine.disk_free_min_mb
-        where = "by URL" if self._configuration.database.url else "embedded"
-        words = f"{where}, schema {self._status.revision}, {health.in_use}/{health.size_max} connections in use"
-        database = Check(name="database", outcome="ok" if health.is_open else "block", message=words)
-        space = f"{free_mb:,} MB free, least {least:,} MB"
-        if free_mb < least:
-            return database, Check(name="disk", outcome="block", message=f"{space}: free some before trading")
-        return database, Check(name="disk", outcome="ok", message=space)
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -29,9 +29,21 @@ Key = tuple[str, ...]
 
 PREFIX = "WORKSTATION_"
 RESERVED = frozenset(
-    {DATA_VARIABLE, CONFIGURATION_VARIABLE, "WORKSTATION_TOKEN", "WORKSTATION_PG_BIN", "WORKSTATION_PG_ROOT_MODE"}
+    {
+        DATA_VARIABLE,
+        CONFIGURATION_VARIABLE,
+        "WORKSTATION_TOKEN",
+        "WORKSTATION_PG_BIN",
+        "WORKSTATION_PG_ROOT_MODE",
+        "WORKSTATION_SECRETS_KEY",
+        "WORKSTATION_SECRETS_NEW_KEY",
+        "WORKSTATION_RELAY_KEY",
+        "WORKSTATION_RELAY_TOKEN",
+    }
 )
 """Variables of this prefix that are no settings."""
+SECRET_PREFIX = "WORKSTATION_SECRET_"  # noqa: S105 - where secrets are given, not one
+"""Variables that give secrets; never read here."""
 
 
 def load_configuration(path: Path, *, required: bool, environment: Mapping[str, str]) -> Configuration:
@@ -136,7 +148,7 @@ def _from_environment(schema: type[msgspec.Struct], environment: Mapping[str, st
     keys = setting_keys(schema)
     by_variable = {variable_name(key): key for key in keys}
     for variable in sorted(environment):
-        if not variable.startswith(PREFIX) or variable in RESERVED:
+        if not variable.startswith(PREFIX) or variable in RESERVED or variable.startswith(SECRET_PREFIX):
             continue
         key = by_variable.get(variable)
         if key is None:

@@ -29,6 +29,8 @@ AGE_WHOLE_SECONDS_FROM = 10.0
 """Ages below this are shown with a tenth."""
 FLOAT_NOISE = 1e-6
 """Sums of floats fall just short of a tenth; the tenth is meant."""
+BYTES_STEP = 999.95
+"""From here the next unit, so that a rounded size never has four digits before its point."""
 AGE_MINUTES_FROM = 120.0
 """Ages below this are shown in seconds."""
 
@@ -285,6 +287,23 @@ def milliseconds(value: float, glyphs: Glyphs = UNICODE) -> str:
     if not known(value):
         return glyphs.unknown
     return f"{round(value)}ms" if value < 1000 else f"{value / 1000:.1f}s"
+
+
+def data_size(count: int | None, glyphs: Glyphs = UNICODE) -> str:
+    """Bytes in at most seven cells: ``812 B``, ``23.9 MB``; thousands of thousands, as disks are sold."""
+    if count is None or count < 0:
+        return glyphs.unknown
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < BYTES_STEP:
+            return f"{count} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def whole(value: float | None, glyphs: Glyphs = UNICODE) -> str:
+    """A count in Indian grouping: ``1,28,430``."""
+    return decimal_text(value, 0) if value is not None and known(value) else glyphs.unknown
 
 
 def countdown(seconds: float | None, glyphs: Glyphs = UNICODE) -> str:

@@ -65,9 +65,19 @@ class Locations(msgspec.Struct, frozen=True):
         return self.data / "venues" / venue_id
 
     @property
+    def tapes(self) -> Path:
+        """Recorded feeds, a folder for each venue."""
+        return self.data / "tapes"
+
+    @property
     def secrets(self) -> Path:
         """What signs tokens, a folder for each venue."""
         return self.data / "tokens"
+
+    @property
+    def vault(self) -> Path:
+        """The encrypted secrets: keys of the broker's interface, sessions of the day."""
+        return self.data / "secrets"
 
     def tokens(self, venue_id: str) -> Path:
         """Keys and records of a venue's tokens."""

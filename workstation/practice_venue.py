@@ -1,14 +1,13 @@
 """The practice exchange as a venue: its identity, its process, and keeping it up while a desk needs it.
 
-A venue is (source, seed, start): each has its own folder, its own book and its own desk database, so that market time
-never runs backwards in one. The process is started on loopback, outlives a killed desk for a while, and ends when no
-desk holds its clients lock.
+A venue is (source, seed, start), or a tape, or paper trading: each has its own folder, its own book and its own desk
+database, so that nothing of one enters the history of another. The process is started on loopback, outlives a killed
+desk for a while, and ends when no desk holds its clients lock.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import json
 import logging
@@ -22,31 +21,44 @@ import msgspec
 
 from engine.core.errors import SetupError
 from engine.core.ports import Clock
+from workstation.exchange_process import (
+    EXCHANGE_LOCK,
+    HOST,
+    LOG_BYTES_MAX,
+    POLL_S,
+    first_line,
+    is_locked,
+    is_running,
+    last_words,
+    listens,
+    seed_at,
+    try_share,
+)
+from workstation.live import LIVE
 from workstation.settings import VenueSettings
 
 logger = logging.getLogger(__name__)
 
 STATE_FILE = "exchange.json"
 CLIENTS_LOCK = "clients.lock"
-EXCHANGE_LOCK = "exchange.lock"
-"""Held by the exchange itself for as long as it lives."""
 ERROR_LOG = "exchange.log"
 DEFAULT_VENUE_ID = "practice"
-PRACTICE = "practice"
-"""The only kind of venue this version knows."""
+AUTOMATIC_START = "auto"
+PRACTICE, REPLAY, PAPER = "practice", "replay", "paper"
+KINDS = (PRACTICE, REPLAY, PAPER, LIVE)
+TAPE_HEADER = "header.json"
+DIGEST_CHARACTERS = 10
 EXIT_ALREADY_RUNNING = 3
 EXIT_PORT_TAKEN = 4
-HOST = "127.0.0.1"
-MATTERING_LINES = 3
-LOG_BYTES_MAX = 1_000_000
-"""A longer log of earlier runs is begun anew at a start."""
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
-POLL_S = 0.05
-PROBE_S = 2.0
-"""A local exchange that is alive answers well within this."""
-ANSWER_BYTES_MAX = 65_536
-STATUS_REQUEST = b"GET /practice/status HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: token practice:practice\r\n\r\n"
+
+
+class Relay(msgspec.Struct, frozen=True):
+    """A live feed: REST and ticker of a broker's interface."""
+
+    root: str
+    stream: str
 
 
 class PracticeSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,9 +69,15 @@ class PracticeSource(msgspec.Struct, frozen=True, kw_only=True):
     """``auto`` or an ISO moment."""
     instruments: Path | None = None
     snapshot: Path | None = None
+    tape: Path | None = None
+    """A recording to play instead of a made-up market: its folder, or a file in it."""
+    relay: Relay | None = None
+    """A live feed to trade against on paper."""
 
     def venue_id(self, *, default: PracticeSource) -> str:
         """A short name, the same for the same source: ``practice`` for the default market.
+
+        A tape is named by what its header says, wherever it lies; all paper trading is one venue.
 
         Raises:
             SetupError: one of its files is not there.
@@ -67,13 +85,17 @@ class PracticeSource(msgspec.Struct, frozen=True, kw_only=True):
         if self == default:
             return DEFAULT_VENUE_ID
         self.check()
+        if self.relay is not None:
+            return PAPER
+        if self.tape is not None:
+            return f"{REPLAY}-{hashlib.sha256(_tape_header(self.tape)).hexdigest()[:DIGEST_CHARACTERS]}"
         files = (self.instruments, self.snapshot)
         parts = [
             str(self.seed),
             self.start,
             *(hashlib.sha256(path.read_bytes()).hexdigest() if path else "" for path in files),
         ]
-        digest = hashlib.sha256("|".join(parts).encode()).hexdigest()[:10]
+        digest = hashlib.sha256("|".join(parts).encode()).hexdigest()[:DIGEST_CHARACTERS]
         return f"{DEFAULT_VENUE_ID}-{digest}"
 
     def check(self) -> None:
@@ -85,6 +107,8 @@ class PracticeSource(msgspec.Struct, frozen=True, kw_only=True):
         for option, path in (("--instruments", self.instruments), ("--snapshot", self.snapshot)):
             if path is not None and not path.is_file():
                 raise SetupError(f"{option}: there is no file {path}.")
+        if self.tape is not None:
+            _tape_header(self.tape)
 
 
 class ExchangeAddress(msgspec.Struct, frozen=True):
@@ -105,13 +129,23 @@ class ExchangeAddress(msgspec.Struct, frozen=True):
 
 
 def practice_source(settings: VenueSettings) -> PracticeSource:
-    """The practice market that the settings describe.
+    """What the exchange's market is made of, as the settings say.
 
     Raises:
-        SetupError: another kind of venue is asked for.
+        SetupError: another kind of venue is asked for, or what it needs is not named.
     """
-    if settings.kind != PRACTICE:
-        raise SetupError(f'[venue] kind: "{settings.kind}" is not available in this version; it knows "{PRACTICE}".')
+    if settings.kind not in KINDS or settings.kind == LIVE:
+        raise SetupError(f'[venue] kind: "{settings.kind}" is none of {", ".join(KINDS)}.')
+    if settings.kind == REPLAY:
+        if not settings.tape:
+            raise SetupError(
+                "[venue] tape: a replay needs the folder of a tape; `workstation record --list` names them."
+            )
+        return PracticeSource(seed=settings.seed, start=AUTOMATIC_START, tape=Path(settings.tape).expanduser())
+    if settings.kind == PAPER:
+        return PracticeSource(
+            seed=settings.seed, start=AUTOMATIC_START, relay=Relay(settings.relay_root, settings.relay_stream)
+        )
     return PracticeSource(
         seed=settings.seed,
         start=settings.start,
@@ -124,13 +158,15 @@ def is_default_market(settings: VenueSettings) -> bool:
     """Whether the settings name the market that is used when nothing is said.
 
     Raises:
-        SetupError: another kind of venue is asked for.
+        SetupError: the kind of venue is not known.
     """
-    return practice_source(settings) == practice_source(VenueSettings())
+    return settings.kind != LIVE and practice_source(settings) == practice_source(VenueSettings())
 
 
 def venue_id(settings: VenueSettings) -> str:
     """The short name of the venue: ``practice`` for the built-in market, with a digest for any other."""
+    if settings.kind == LIVE:
+        return LIVE
     source = practice_source(settings)
     source.check()
     return source.venue_id(default=practice_source(VenueSettings()))
@@ -191,7 +227,7 @@ class PracticeVenue:
         """
         while True:
             await self._clock.sleep(every_s)
-            if await _listens(address.port):
+            if await listens(address.port):
                 continue
             logger.warning("the practice exchange has gone; starting it again")
             try:
@@ -205,7 +241,7 @@ class PracticeVenue:
             return
         self._lock = os.open(self._folder / CLIENTS_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         deadline = self._clock.monotonic() + self._start_s
-        while not _try_share(self._lock):
+        while not try_share(self._lock):
             if self._clock.monotonic() >= deadline:
                 raise SetupError(f"The practice exchange in {self._folder} is ending and does not end; stop it.")
             await self._clock.sleep(POLL_S)
@@ -246,23 +282,29 @@ class PracticeVenue:
         threading.Thread(target=process.wait, name="reaper of the practice exchange", daemon=True).start()
         try:
             async with asyncio.timeout(self._start_s):
-                line = await _first_line(process)
+                line = await first_line(process)
         except TimeoutError:
             process.terminate()
             raise SetupError(f"The practice exchange did not start within {self._start_s:g} s; see {log}.") from None
         if line:
             return line, 0, ""
         code = await asyncio.to_thread(process.wait, self._start_s)
-        return b"", code, _last_words(log, begin)
+        return b"", code, last_words(log, begin)
 
     def _words(self, port: int) -> list[str]:
         # -P: never a package that happens to lie in the current folder.
         words = [sys.executable, "-P", "-m", "engine.practice", "--state", str(self._folder), "--port", str(port)]
         words += ["--seed", str(self._source.seed), "--start", self._source.start, "--speed", repr(self._speed)]
         words += ["--clients-lock", str(self._folder / CLIENTS_LOCK), "--linger", repr(self._linger_s)]
-        for option, path in (("--instruments", self._source.instruments), ("--snapshot", self._source.snapshot)):
+        for option, path in (
+            ("--instruments", self._source.instruments),
+            ("--snapshot", self._source.snapshot),
+            ("--tape", self._source.tape),
+        ):
             if path is not None:
                 words += [option, str(path.absolute())]
+        if self._source.relay is not None:
+            words += ["--relay", "--relay-root", self._source.relay.root, "--relay-stream", self._source.relay.stream]
         return words
 
     async def _running(self) -> ExchangeAddress | None:
@@ -273,9 +315,9 @@ class PracticeVenue:
         at its port.
         """
         known = self._known()
-        if known is None or not _is_locked(self._folder / EXCHANGE_LOCK) or not _is_running(known.pid):
+        if known is None or not is_locked(self._folder / EXCHANGE_LOCK) or not is_running(known.pid):
             return None
-        return known if await _seed_at(known.port) == self._source.seed else None
+        return known if await seed_at(known.port) == self._source.seed else None
 
     def _known(self) -> ExchangeAddress | None:
         try:
@@ -284,92 +326,24 @@ class PracticeVenue:
             return None
 
 
+def _tape_header(tape: Path) -> bytes:
+    """What tells a tape from others.
+
+    Raises:
+        SetupError: there is no tape.
+    """
+    folder = tape.parent if tape.is_file() else tape
+    try:
+        return (folder / TAPE_HEADER).read_bytes()
+    except FileNotFoundError:
+        if folder.is_dir() and any(folder.glob("*.tape")):
+            return folder.name.encode()  # its header is lost; what it holds can still be played
+        raise SetupError(
+            f"There is no tape at {tape}; `workstation record --list` names those of this machine."
+        ) from None
+    except OSError as error:
+        raise SetupError(f"The tape {tape} cannot be read: {error.strerror}.") from error
+
+
 def _address(state: dict[str, object]) -> ExchangeAddress:
     return ExchangeAddress(int(str(state["port"])), int(str(state["pid"])))
-
-
-def _try_share(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock file; asking takes a share for a moment, which a start must be ready to meet."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        return not _try_share(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-async def _first_line(process: subprocess.Popen[bytes]) -> bytes:
-    """The first line a process prints; empty when it ends without one."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader()
-    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), process.stdout)
-    try:
-        return await reader.readline()
-    finally:
-        transport.close()
-
-
-async def _listens(port: int) -> bool:
-    try:
-        async with asyncio.timeout(PROBE_S):
-            _, writer = await asyncio.open_connection(HOST, port)
-    except OSError:
-        return False
-    await _hang_up(writer)
-    return True
-
-
-async def _seed_at(port: int) -> int | None:
-    """The seed of the practice exchange at a port; ``None`` when there is none."""
-    try:
-        async with asyncio.timeout(PROBE_S):
-            reader, writer = await asyncio.open_connection(HOST, port)
-            try:
-                writer.write(STATUS_REQUEST)
-                answer = await reader.read(ANSWER_BYTES_MAX)
-                while chunk := await reader.read(ANSWER_BYTES_MAX):
-                    answer += chunk
-                    if len(answer) > ANSWER_BYTES_MAX:
-                        return None
-            finally:
-                await _hang_up(writer)
-        _, _, body = answer.partition(b"\r\n\r\n")
-        return int(json.loads(body)["data"]["seed"])
-    except (OSError, KeyError, TypeError, ValueError):
-        return None
-
-
-async def _hang_up(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    try:
-        await writer.wait_closed()
-    except OSError:
-        logger.debug("the other side hung up first")
-
-
-def _last_words(log: Path, begin: int) -> str:
-    """What a run that began at byte ``begin`` of the log said last."""
-    with log.open("rb") as file:
-        file.seek(begin)
-        lines = file.read(LOG_BYTES_MAX).decode("utf-8", errors="replace").strip().splitlines()
-    return " ".join(lines[-MATTERING_LINES:]) if lines else f"it said nothing; see {log}."

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from engine.client import EngineClient
 from engine.clocks import SystemClock
+from engine.core.vocabulary import Venue
 
 
 class ScreenClock(SystemClock):
-    """Market time of an engine, near or remote. Never runs backwards."""
+    """Market time of an engine, near or remote. Never runs backwards, but for a tape that is moved back."""
 
     def __init__(self, engine: EngineClient) -> None:
         """Reads the session of ``engine``'s desk."""
@@ -20,7 +21,10 @@ class ScreenClock(SystemClock):
 
     def market_now(self) -> datetime:
         """Aware UTC of the venue."""
-        session = self._engine.desk().status.session
+        status = self._engine.desk().status
+        session = status.session
+        if status.venue is Venue.REPLAY:
+            return session.market_time  # the tape's own: it stands still, jumps and goes back as it is told
         if session.market_time != self._seen:
             self._seen, self._seen_at = session.market_time, self.monotonic()
         now = session.market_time + timedelta(seconds=(self.monotonic() - self._seen_at) * session.speed)

@@ -16,10 +16,11 @@ from workstation.presenters.settings import TerminalSettings
 
 
 class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The practice exchange that is used when nothing else is said."""
+    """Where orders go, and what market the practice exchange shows when it is one of its own."""
 
     kind: str = "practice"
-    """Where orders go. This version knows ``practice``."""
+    """``practice`` is a made-up market, ``replay`` a recorded one, ``paper`` the real one with orders that stay here,
+    ``live`` the broker."""
     seed: int = 7
     start: str = "auto"
     """First market time (ISO with offset); ``auto`` is now when the real market is open, else the next opening."""
@@ -31,6 +32,12 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A Kite instruments dump to take the contracts from."""
     snapshot: str = ""
     """An option-chain JSON of the exchange's website to start the market from."""
+    tape: str = ""
+    """The recording that a replay plays: its folder."""
+    relay_root: str = "https://api.kite.trade"
+    """REST of the feed that paper trading relays. Its key and token: WORKSTATION_RELAY_KEY, WORKSTATION_RELAY_TOKEN."""
+    relay_stream: str = "wss://ws.kite.trade"
+    """Its ticker."""
     linger_s: float = 15.0
     """How long the exchange waits for another desk after the last one has gone."""
     start_timeout_s: float = 60.0
@@ -59,6 +66,37 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True):
     order_timeout_s: float = 7.0
     """Longest wait for an answer to an order; after it the outcome is unknown and looked up."""
     read_timeout_s: float = 7.0
+
+
+class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The real market (``[venue] kind = "live"``). Keys and secrets never stand here: ``workstation secrets set``."""
+
+    accounts: tuple[str, ...] = ()
+    """Client ids with what they are for: ``AB1234`` (orders, data and reads) or ``CD5678:data,reads``. The first with
+    ``orders`` owns the orders and the money."""
+    root: str = "https://api.kite.trade"
+    stream_root: str = "wss://ws.kite.trade"
+    login_page: str = "https://kite.zerodha.com/connect/login"
+    callback_port: int = 8765
+    """The registered redirect address is http://127.0.0.1:PORT/ of this port."""
+    callback_wait_s: float = 300.0
+    """How long a login is waited for."""
+    warn_before_end_s: float = 1800.0
+    """How long before a session ends it is said."""
+    registered_addresses: tuple[str, ...] = ()
+    """Internet addresses registered with the broker, from which orders may come; empty: not checked."""
+    address_echo_url: str = ""
+    """A page that answers with the address a request came from, as text; empty: not checked."""
+
+
+class SecretSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the key of the encrypted secrets is: in WORKSTATION_SECRETS_KEY, else with this program or the keyring."""
+
+    key_command: str = ""
+    """A program with its arguments that prints the key, such as the client of a key management service."""
+    key_command_timeout_s: float = 10.0
+    keyring: bool = True
+    """Ask the operating system's keyring."""
 
 
 class AnalyticsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +144,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
 
     venue: VenueSettings = VenueSettings()
     database: DatabaseSettings = DatabaseSettings()
+    live: LiveSettings = LiveSettings()
+    secrets: SecretSettings = SecretSettings()
     broker: BrokerSettings = BrokerSettings()
     engine: EngineSettings = EngineSettings()
     orders: ExecutionSettings = ExecutionSettings()

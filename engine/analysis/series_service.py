@@ -93,6 +93,11 @@ class SeriesService:
             self._backlog.add(self._sampler.ended(self._clock.market_now()))
             await self._backlog.save()
 
+    def restart(self, moment: datetime) -> None:
+        """Forget what was kept of ``moment`` (aware, market time) and later: a replay begins again there."""
+        self._sampler = ChainSampler(self._day_of, chains_max=self._settings.chains_max)
+        self._backlog.restart(moment)
+
     def sample(self) -> None:
         """Look at every chain once."""
         now = self._clock.market_now()

@@ -108,6 +108,10 @@ class StrategyAnalysis:
         one = self._snapshot(strategy, days_ahead)
         return await self._computed(partial(scenario_view, one, days_ahead=days_ahead, moves=columns, shifts=rows))
 
+    def restart(self) -> None:
+        """Market time has gone back: what moved since is forgotten."""
+        self._attribution.restart()
+
     async def attribution(self, strategy: StrategyNumber) -> AttributionView:
         """See ``EngineClient``."""
         return self._attribution.report(self._loaded(strategy), strategy)

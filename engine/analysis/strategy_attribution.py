@@ -132,6 +132,10 @@ class StrategyAttribution:
         if not self._follow(portfolio):
             self._mark([place for place, slot in enumerate(self._slots) if slot.quantity])
 
+    def restart(self) -> None:
+        """Begin anew at the next look: market time has gone back."""
+        self._book = None
+
     def on_entries(self, entries: Sequence[LedgerEntry]) -> None:
         """Entries that the book has just taken in: the market is marked with the old quantities first."""
         portfolio = self._portfolio()

@@ -6,13 +6,16 @@ difference between what is desired and what was last told to one connection.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 import msgspec
 
 from engine.core.errors import SessionExpired
+
+_NS_PER_S = 1e9
 
 
 class FeedMode(IntEnum):
@@ -79,4 +82,61 @@ class FeedListener(Protocol):
 
     def session_expired(self, error: SessionExpired) -> None:
         """The broker refused the session; the feed waits for a new token."""
+        ...
+
+
+@dataclass(slots=True)
+class FeedStats:
+    """What one connection has seen since it was made, over all its lives."""
+
+    connections: int = 0
+    bytes: int = 0
+    binary_frames: int = 0
+    heartbeats: int = 0
+    text_frames: int = 0
+    silent_replaced: int = 0
+    """Connections given up by the watchdog because not a byte came."""
+    starved_replaced: int = 0
+    """Connections given up by the watchdog because they beat but brought no data."""
+    told: int = 0
+    """Instruments that the present connection has been told."""
+    last_byte_ns: int | None = None
+    """Monotonic; ``None`` before the first byte."""
+    last_failure: str = ""
+
+    @property
+    def reconnects(self) -> int:
+        """Connections after the first."""
+        return max(0, self.connections - 1)
+
+    def last_byte_age_s(self, now_ns: int) -> float | None:
+        """Seconds since the last byte; ``None`` before the first."""
+        return None if self.last_byte_ns is None else (now_ns - self.last_byte_ns) / _NS_PER_S
+
+
+class Ticker(Protocol):
+    """One supervised connection of a broker's feed."""
+
+    @property
+    def stats(self) -> FeedStats:
+        """What it has seen."""
+        ...
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; may be run again afterwards."""
+        ...
+
+    def subscriptions_changed(self) -> None:
+        """Tell the connection what changed in what is desired, soon."""
+        ...
+
+    def ask_again(self, tokens: Iterable[int]) -> None:
+        """Of these nothing is known any more: what the connection has been told of them, it is told anew, soon.
+
+        A wish given up and taken back before it was told would else be no change, and bring nothing until a next tick.
+        """
+        ...
+
+    def renew(self, access_token: str) -> None:
+        """Go on with the token of a new login."""
         ...

@@ -1,84 +1,49 @@
-"""The dated market facts: read from data files, checked, and handed out as frozen values.
+"""Facts by underlying that no dump holds: other names, index tokens, and the dated rules that apply to their contracts.
 
-Sessions and holidays live in ``sessions.toml``, what the instrument dump does not say (freeze quantity, index token,
-other names) in ``underlyings.toml``. Invariant: a file is taken whole or refused whole, with the file, the key and what
-is allowed there; nothing here has a fallback value for a fact that a file lacks.
+Names and tokens live in ``underlyings.toml``, dated facts in ``rules.toml`` (:mod:`engine.calendar.rule_pack`) and
+sessions in ``sessions.toml`` (:mod:`engine.calendar.session_table`). Invariant: a file is taken whole or refused whole,
+with the file, the key and what is allowed there; nothing here has a fallback value for a fact that a file lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, time
+from datetime import date
 from decimal import Decimal
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import Any, Final, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Final
 
 import msgspec
 
+from engine.calendar.data_files import DataFile, converted, parsed, refusal, shipped, text_of
+from engine.calendar.rule_pack import SHIPPED, DatedRules, PriceBand, RuleLayer, read_rule_file
+from engine.calendar.rule_rows import Contracts
+from engine.calendar.session_table import SessionRegime, SessionTable, SpecialSession, read_sessions
 from engine.core.errors import SetupError
-from engine.core.vocabulary import Exchange
+from engine.core.instruments import Instrument
+from engine.core.vocabulary import Exchange, InstrumentKind
 
-SESSIONS_FILE: Final = "sessions.toml"
+__all__ = [
+    "MarketRules",
+    "SessionRegime",
+    "SessionTable",
+    "SpecialSession",
+    "UnderlyingRule",
+    "read_rules",
+    "read_sessions",
+    "squash",
+]
+
 UNDERLYINGS_FILE: Final = "underlyings.toml"
 _CHECKED_KEY: Final = "checked"
 _OTHER_INDICES_KEY: Final = "other_indices"
 
-DataFile = Path | Traversable
-_Table = TypeVar("_Table")
-
-
-class SessionRegime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}):
-    """Hours of index and stock derivatives from a day on, Indian wall-clock times."""
-
-    since: date
-    """First day in force; the last row whose day is not later than the session applies."""
-    pre_open: time | None = None
-    open: time
-    close: time
-    index_expiry_close: time
-    """When index contracts stop on their expiry day."""
-    cash_continuous_close: time
-    """From here the index no longer moves continuously."""
-    source: str
-
-
-class HolidayYear(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The holiday list of one year."""
-
-    year: int
-    days: tuple[date, ...]
-    source: str
-
-
-class SpecialSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A session on a day, or at an hour, that the rule does not give."""
-
-    day: date
-    pre_open: time | None = None
-    open: time
-    close: time
-    why: str
-
-
-class SessionTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of ``sessions.toml``; regimes in order of their day."""
-
-    checked: date
-    """When a person last compared the facts with their sources."""
-    zone: str
-    first_day: date
-    last_day: date
-    """Days outside [first_day, last_day] have no holiday list: whether the market opens is unknown."""
-    derivatives: tuple[SessionRegime, ...]
-    holidays: tuple[HolidayYear, ...]
-    special_sessions: tuple[SpecialSession, ...] = ()
-
 
 class UnderlyingRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is known of one underlying besides the dump. Lot size and ticks of the dump win where there is one."""
+    """What is known of one underlying besides the dump.
+
+    Lot, step, freeze quantity, ticks and weekday are what a made-up market is made of; for real contracts the dump and
+    the dated rules say them.
+    """
 
     exchange: Exchange
     index_exchange: Exchange
@@ -104,15 +69,22 @@ class MarketRules:
         underlyings: rules by the underlying's name as the dump spells it, best known first.
         checked: when a person last compared them with their sources.
         other_indices: further underlyings that are indices, of which nothing else is known.
+        dated: what is in force on a day; nothing when left out.
 
     Raises:
         ValueError: one alias names two underlyings.
     """
 
     def __init__(
-        self, underlyings: Mapping[str, UnderlyingRule], *, checked: date, other_indices: Iterable[str] = ()
+        self,
+        underlyings: Mapping[str, UnderlyingRule],
+        *,
+        checked: date,
+        other_indices: Iterable[str] = (),
+        dated: DatedRules | None = None,
     ) -> None:
         self.checked = checked
+        self._dated = dated if dated is not None else DatedRules(())
         self._rules = dict(underlyings)
         self._indices = frozenset(underlyings) | frozenset(other_indices)
         self._aliases: dict[str, str] = {}
@@ -143,10 +115,43 @@ class MarketRules:
         """Whether its contracts are index contracts (cash-settled, with their own last hour); else a stock's."""
         return underlying in self._indices
 
-    def freeze_quantity(self, underlying: str) -> int | None:
-        """The most units one order may have; ``None`` when it is not known (it is then not checked, and said so)."""
-        rule = self._rules.get(underlying)
-        return rule.freeze_quantity if rule is not None else None
+    @property
+    def dated(self) -> DatedRules:
+        """What is in force on a day."""
+        return self._dated
+
+    def take(self, dated: DatedRules) -> None:
+        """Go by other dated facts from now on: a person has loaded a rule file."""
+        self._dated = dated
+
+    def freeze_quantity(self, underlying: str, on: date | None = None) -> int | None:
+        """The most units one order may have on a day of the exchange, without one the newest that is known.
+
+        ``None`` when it is not known (it is then not checked, and said so).
+        """
+        return self._dated.freeze_quantity(underlying, on)
+
+    def price_band(self, instrument: Instrument, reference: Decimal, on: date) -> PriceBand | None:
+        """Between which limits the exchange takes an order in an option or future, around its reference price.
+
+        ``None`` when no band is known for such contracts, and for what is neither.
+        """
+        contracts = self.contracts_of(instrument)
+        if contracts is None:
+            return None
+        return self._dated.price_band(instrument.exchange, contracts, instrument.name, reference, on)
+
+    def ban_list(self, on: date) -> frozenset[str] | None:
+        """Stocks in which no new positions may be opened on a day; ``None`` when no list of that day is loaded."""
+        return self._dated.ban_list(on)
+
+    def contracts_of(self, instrument: Instrument) -> Contracts | None:
+        """Which kind of contracts an instrument belongs to; ``None`` when it is no option and no future."""
+        if instrument.kind.is_option:
+            return "index option" if self.is_index(instrument.name) else "stock option"
+        if instrument.kind is InstrumentKind.FUTURE:
+            return "index future" if self.is_index(instrument.name) else "stock future"
+        return None
 
     def index_token(self, underlying: str) -> int | None:
         """The token of the underlying's index; ``None`` when it is not known or there is none."""
@@ -163,112 +168,34 @@ def squash(text: str) -> str:
     return "".join(character for character in text.upper() if character.isalnum())
 
 
-def read_sessions(file: DataFile | None = None) -> SessionTable:
-    """Read the session table, from ``file`` or the one shipped.
-
-    Raises:
-        SetupError: the file cannot be read, is not TOML, or a key is missing, unknown, ill-typed or contradicts others.
-    """
-    source = file if file is not None else _shipped(SESSIONS_FILE)
-    table = _converted(_parsed(source), SessionTable, source)
-    _check_sessions(table, source)
-    ordered = tuple(sorted(table.derivatives, key=lambda regime: regime.since))
-    return msgspec.structs.replace(table, derivatives=ordered)
-
-
-def read_rules(file: DataFile | None = None) -> MarketRules:
+def read_rules(file: DataFile | None = None, *, dated: DatedRules | None = None) -> MarketRules:
     """Read the facts by underlying, from ``file`` or the one shipped.
 
+    Without ``dated`` the shipped dated rules go with them.
+
     Raises:
         SetupError: the file cannot be read, is not TOML, or a key is missing, unknown, ill-typed or contradicts others.
     """
-    source = file if file is not None else _shipped(UNDERLYINGS_FILE)
-    tables = _parsed(source)
+    name = str(file if file is not None else shipped(UNDERLYINGS_FILE))
+    tables = parsed(text_of(file if file is not None else shipped(UNDERLYINGS_FILE)), name)
     if _CHECKED_KEY not in tables:
-        raise _refusal(source, _CHECKED_KEY, "is missing; it is the date the facts were last checked")
-    checked = _converted(tables.pop(_CHECKED_KEY), date, source, _CHECKED_KEY)
-    others = _converted(tables.pop(_OTHER_INDICES_KEY, ()), tuple[str, ...], source, _OTHER_INDICES_KEY)
-    rules = {name: _converted(table, UnderlyingRule, source, name) for name, table in tables.items()}
-    for name, rule in rules.items():
-        _check_underlying(name, rule, source)
+        raise refusal(name, _CHECKED_KEY, "is missing; it is the date the facts were last checked")
+    checked = converted(tables.pop(_CHECKED_KEY), date, name, _CHECKED_KEY)
+    others = converted(tables.pop(_OTHER_INDICES_KEY, ()), tuple[str, ...], name, _OTHER_INDICES_KEY)
+    rules = {underlying: converted(table, UnderlyingRule, name, underlying) for underlying, table in tables.items()}
+    for underlying, rule in rules.items():
+        _check_underlying(underlying, rule, name)
+    if dated is None:
+        dated = DatedRules((RuleLayer(SHIPPED, read_rule_file()),))
     try:
-        return MarketRules(rules, checked=checked, other_indices=others)
+        return MarketRules(rules, checked=checked, other_indices=others, dated=dated)
     except ValueError as error:
-        raise SetupError(f"{source}: {error}.") from error
+        raise SetupError(f"{name}: {error}.") from error
 
 
-def _shipped(name: str) -> Traversable:
-    return files("engine.calendar") / "data" / name
-
-
-def _parsed(source: DataFile) -> dict[str, Any]:
-    try:
-        tables = msgspec.toml.decode(source.read_bytes())
-    except OSError as error:
-        raise SetupError(f"{source} cannot be read: {error.strerror or error}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SetupError(f"{source} is not TOML: {error}.") from error
-    return dict(tables)
-
-
-def _converted(value: object, kind: type[_Table], source: DataFile, within: str = "") -> _Table:
-    """Turn parsed TOML into ``kind``; the error keeps msgspec's own path to the key."""
-    try:
-        return msgspec.convert(value, kind, builtin_types=(date, time), str_keys=True)
-    except msgspec.ValidationError as error:
-        words = str(error).replace("`$", f"`{within}") if within else str(error).replace("`$.", "`")
-        raise SetupError(f"{source}: {words}.") from error
-
-
-def _refusal(source: DataFile, key: str, words: str) -> SetupError:
-    return SetupError(f"{source}: `{key}` {words}.")
-
-
-def _check_sessions(table: SessionTable, source: DataFile) -> None:
-    """Refuse facts that contradict each other."""
-    try:
-        ZoneInfo(table.zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise _refusal(source, "zone", f"is {table.zone!r}, which is no time zone (Asia/Kolkata is one)") from error
-    if table.first_day > table.last_day:
-        raise _refusal(source, "last_day", f"{table.last_day} lies before first_day {table.first_day}")
-    if not any(regime.since <= table.first_day for regime in table.derivatives):
-        raise _refusal(source, "derivatives", f"has no row in force on first_day {table.first_day}")
-    if len({regime.since for regime in table.derivatives}) != len(table.derivatives):
-        raise _refusal(source, "derivatives", "has two rows with one `from`; each day begins one regime at most")
-    for number, regime in enumerate(table.derivatives):
-        where = f"derivatives[{number}]"
-        _check_hours(source, where, regime.pre_open, regime.open, regime.close)
-        for name in ("index_expiry_close", "cash_continuous_close"):
-            moment = getattr(regime, name)
-            if not regime.open < moment <= regime.close:
-                raise _refusal(
-                    source,
-                    f"{where}.{name}",
-                    f"is {moment}; it must lie after {regime.open} and not after {regime.close}",
-                )
-    listed = {holidays.year for holidays in table.holidays}
-    missing = [year for year in range(table.first_day.year, table.last_day.year + 1) if year not in listed]
-    if missing:
-        raise _refusal(source, "holidays", f"has no list for {missing[0]}, which lies in [first_day, last_day]")
-    for number, holidays in enumerate(table.holidays):
-        strange = [day for day in holidays.days if day.year != holidays.year]
-        if strange:
-            raise _refusal(source, f"holidays[{number}].days", f"holds {strange[0]}, which is not in {holidays.year}")
-    for number, special in enumerate(table.special_sessions):
-        _check_hours(source, f"special_sessions[{number}]", special.pre_open, special.open, special.close)
-
-
-def _check_hours(source: DataFile, where: str, pre_open: time | None, opens: time, closes: time) -> None:
-    if not opens < closes:
-        raise _refusal(source, f"{where}.close", f"is {closes}; it must lie after open, {opens}")
-    if pre_open is not None and not pre_open < opens:
-        raise _refusal(source, f"{where}.pre_open", f"is {pre_open}; it must lie before open, {opens}")
-
-
-def _check_underlying(name: str, rule: UnderlyingRule, source: DataFile) -> None:
+def _check_underlying(underlying: str, rule: UnderlyingRule, name: str) -> None:
     for key in ("index_token", "lot_size", "strike_step", "freeze_quantity", "option_tick", "future_tick"):
         if not getattr(rule, key) > 0:
-            raise _refusal(source, f"{name}.{key}", f"is {getattr(rule, key)}; it must be greater than 0")
+            raise refusal(name, f"{underlying}.{key}", f"is {getattr(rule, key)}; it must be greater than 0")
     if not 0 <= rule.expiry_weekday <= 6:
-        raise _refusal(source, f"{name}.expiry_weekday", f"is {rule.expiry_weekday}; Monday is 0, Sunday is 6")
+        raise refusal(name, f"{underlying}.expiry_weekday", f"is {rule.expiry_weekday}; Monday is 0, Sunday is 6")

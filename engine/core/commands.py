@@ -5,11 +5,13 @@ Keys, sentences and sockets all end here.
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 
 import msgspec
 
-from engine.core.identifiers import AccountId, OrderNumber, StrategyNumber
+from engine.core.bars import BarInterval
+from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.orders import OrderRecord, OrderRequest
 from engine.core.quotes import DepthWalk, Quote
 from engine.core.vocabulary import Mark, Mode
@@ -82,6 +84,20 @@ class ResolveUnknown(msgspec.Struct, frozen=True, kw_only=True, tag="resolve_unk
     number: OrderNumber
 
 
+class ReplayDeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="replay_dead_letter"):
+    """Send orders that were given up again, each as a new order with a new tag. Twice makes no second order."""
+
+    numbers: tuple[OrderNumber, ...]
+
+
+class CloseDeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="close_dead_letter"):
+    """Want nothing more of orders that were given up."""
+
+    numbers: tuple[OrderNumber, ...]
+    reason: str = ""
+    """For the record."""
+
+
 class AcknowledgeEvent(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge_event"):
     """Mark events up to this sequence as read."""
 
@@ -97,6 +113,8 @@ Command = (
     | MoveQuantity
     | SetMode
     | ResolveUnknown
+    | ReplayDeadLetter
+    | CloseDeadLetter
     | AcknowledgeEvent
 )
 """The union of all commands; on the wire the field ``type`` tells which."""
@@ -107,6 +125,14 @@ class ShowChain(msgspec.Struct, frozen=True, kw_only=True, tag="show_chain"):
 
     underlying: str
     expiry_label: str | None = None
+
+
+class ShowChart(msgspec.Struct, frozen=True, kw_only=True, tag="show_chart"):
+    """Look at the candles of an instrument: a wish of one screen, the engine does nothing."""
+
+    instrument: InstrumentKey
+    interval: BarInterval | None = None
+    """``None`` leaves the length of a candle as it is."""
 
 
 class GoTo(msgspec.Struct, frozen=True, kw_only=True, tag="go_to"):
@@ -125,8 +151,23 @@ class Quit(msgspec.Struct, frozen=True, kw_only=True, tag="quit"):
     """Leave the terminal."""
 
 
-ScreenWish = ShowChain | GoTo | SetMark | Quit
-"""Sentences that concern the screen alone."""
+class MoveTape(msgspec.Struct, frozen=True, kw_only=True, tag="move_tape"):
+    """Play, pause, speed up, move or step the tape of a replay. No order, no risk: what is asked is asked at once."""
+
+    play: bool | None = None
+    """``False`` pauses."""
+    speed: float | None = None
+    """Market seconds per second."""
+    to: time | None = None
+    """Indian clock time, the first such moment on the tape; naive."""
+    by_s: int | None = None
+    """Market seconds from where the tape stands; negative goes back."""
+    steps: int | None = None
+    """So many frames on, then pause."""
+
+
+ScreenWish = ShowChain | ShowChart | GoTo | SetMark | MoveTape | Quit
+"""Sentences that are no command: they concern the screen alone, or the tape it looks at."""
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +220,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     violations: tuple[Violation, ...] = ()
     repeated: bool = False
     """The idempotency key was known: this is the order it made the first time."""
+    eta_s: float | None = None
+    """Seconds until the last of the orders may leave within the broker's limits, if nothing more urgent comes in
+    between; 0 at once, ``None`` when nothing was queued or the day's orders are used up."""
 
 
 class SentenceError(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
+from engine.core.decisions import NO_FACTS, EventFacts, LetterState, OrderDecision
 from engine.core.identifiers import (
     AccountId,
     BrokerOrderId,
@@ -85,6 +86,8 @@ class OrderTrigger(StrEnum):
     """The broker gave an order id."""
     REFUSED = "REFUSED"
     """The broker gave a definite no."""
+    HELD_BACK = "HELD_BACK"
+    """A request came back with nothing done (too fast, or no connection); it waits in its place and is made again."""
     LOST = "LOST"
     """No trustworthy answer."""
     PRESUME_ABSENT = "PRESUME_ABSENT"
@@ -93,6 +96,10 @@ class OrderTrigger(StrEnum):
     """The modification was answered either way; the book says what is true."""
     CANCEL_SENT = "CANCEL_SENT"
     CANCEL_SETTLED = "CANCEL_SETTLED"
+    LETTER_CLOSED = "LETTER_CLOSED"
+    """A person has read of an order that was given up, and wants nothing more of it."""
+    LETTER_REPLAYED = "LETTER_REPLAYED"
+    """A person sends it again, as a new order."""
     BOOK_INTERIM = "BOOK_INTERIM"
     BOOK_OPEN = "BOOK_OPEN"
     BOOK_TRIGGER_PENDING = "BOOK_TRIGGER_PENDING"
@@ -126,6 +133,11 @@ def _table() -> dict[tuple[OrderState, OrderTrigger], OrderState]:
         (state.CANCELLING, trigger.BOOK_TRIGGER_PENDING): state.CANCELLING,
         (state.CANCELLING, trigger.BOOK_INTERIM): state.CANCELLING,
     }
+    for waiting in (state.SENDING, state.MODIFYING, state.CANCELLING):
+        table[waiting, trigger.HELD_BACK] = waiting
+    for given_up in (state.NOT_SENT, state.PRESUMED_ABSENT):
+        table[given_up, trigger.LETTER_CLOSED] = given_up
+        table[given_up, trigger.LETTER_REPLAYED] = given_up
     for resting in (state.ACCEPTED, state.OPEN, state.TRIGGER_PENDING):
         table[resting, trigger.MODIFY_SENT] = state.MODIFYING
         table[resting, trigger.CANCEL_SENT] = state.CANCELLING
@@ -193,6 +205,9 @@ class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
     request: OrderRequest
     created_at: datetime
     """Aware UTC, market clock."""
+    wall_at: datetime | None = None
+    """Aware UTC, this machine's clock: what budgets and durations are counted by."""
+    decision: OrderDecision | None = None
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,6 +233,8 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: datetime | None = None
     modifications: int = 0
     """Accepted by the broker so far; it allows 25."""
+    letter: LetterState = LetterState.NONE
+    """Whether it was given up and waits for a person."""
 
     @property
     def remaining_quantity(self) -> int:
@@ -239,6 +256,9 @@ class OrderEvent(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     sequence: int = 0
     """Given by the journal; 0 before it is written."""
+    wall_at: datetime | None = None
+    """Aware UTC, this machine's clock; ``None`` on lines written before it was kept."""
+    facts: EventFacts = NO_FACTS
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol
 
 from engine.core.accounts import Account, Profile
+from engine.core.bars import BarInterval, HistoricalBars, MinuteBars
 from engine.core.commands import OrderChange
 from engine.core.identifiers import (
     AccountId,
@@ -92,12 +94,26 @@ class BrokerReads(Protocol):
         """Money and margins."""
         ...
 
+    async def order_margins(self, requests: Sequence[OrderRequest]) -> tuple[Decimal, ...]:
+        """What each order would block if it were sent alone, rupees; nothing is sent."""
+        ...
+
     async def instruments(self, exchange: Exchange | None = None) -> tuple[Instrument, ...]:
         """The day's dump, of one exchange or all."""
         ...
 
     async def quotes(self, keys: Sequence[InstrumentKey]) -> dict[InstrumentKey, Quote]:
         """Snapshots; unknown or expired instruments are missing."""
+        ...
+
+    async def history(self, token: int, interval: BarInterval, start: datetime, end: datetime) -> HistoricalBars:
+        """Candles that begin in [start, end] (aware), oldest first, at most what one request of the broker gives.
+
+        Expired contracts have none: their token is gone.
+
+        Raises:
+            InvalidInput: the span is longer than one request may be; the sentence says how long.
+        """
         ...
 
 
@@ -172,6 +188,21 @@ class OrderJournal(Protocol):
         """All events of one order, in order of their sequence."""
         ...
 
+    async def intent(self, number: OrderNumber) -> OrderIntent | None:
+        """What one order was made from, with what decided it; ``None`` for an order from outside."""
+        ...
+
+    async def dead_letters(self, account: AccountId, limit: int) -> tuple[OrderRecord, ...]:
+        """The newest orders that were given up and that nobody has closed or replayed, at most ``limit``."""
+        ...
+
+    async def placements(self, account: AccountId, since: datetime) -> tuple[datetime | None, ...]:
+        """When each placement of ours, from ``since`` on, had arrived at the broker, by this machine's clock.
+
+        ``None`` where no end of the request was written: it may only just have arrived.
+        """
+        ...
+
 
 class LedgerRepository(Protocol):
     """Fills and the movements of quantity between strategies. Writes check the writer epoch."""
@@ -230,6 +261,57 @@ class CandleRepository(Protocol):
         """Candles whose minute lies in [start, end), oldest first; missing minutes are missing."""
         ...
 
+    async def delete_from(self, moment: datetime) -> int:
+        """Delete minutes that begin at or after ``moment``, of every strategy: a replay goes back. Returns how many."""
+        ...
+
+
+class BarRepository(Protocol):
+    """Minute candles of prices, by instrument key and expiry (tokens are used again). Writing needs no epoch: the same
+    minutes are the same.
+    """
+
+    async def save(self, bars: MinuteBars) -> int:
+        """Insert; of a minute that is there already the one with the greater ``BarSource`` is kept, the newer of two
+        equal ones. All or none; returns the rows written.
+
+        Raises:
+            StorageError: nothing of the batch was written.
+        """
+        ...
+
+    async def between(self, instruments: Sequence[InstrumentKey], start: datetime, end: datetime) -> MinuteBars:
+        """Minutes that begin in [start, end), by instrument and then by time; missing minutes are missing."""
+        ...
+
+    async def last(self, instruments: Sequence[InstrumentKey]) -> dict[InstrumentKey, datetime]:
+        """The start of the newest minute of each instrument that has one."""
+        ...
+
+    async def delete_before(self, moment: datetime) -> int:
+        """Delete minutes before ``moment``; returns the rows deleted."""
+        ...
+
+    async def delete_from(self, moment: datetime) -> int:
+        """Delete minutes that begin at or after ``moment`` (a replay goes back); returns the rows deleted."""
+        ...
+
+
+class RuleRepository(Protocol):
+    """Rule files a person loaded, as text, newest first."""
+
+    async def save(self, name: str, text: str, loaded_at: datetime) -> None:
+        """Keep a file under its name in place of an earlier one of that name."""
+        ...
+
+    async def load(self) -> tuple[tuple[str, str, datetime], ...]:
+        """Name, text and moment of each, newest first."""
+        ...
+
+    async def remove(self, name: str) -> bool:
+        """Forget one; whether it was there."""
+        ...
+
 
 class WriterLock(Protocol):
     """One writer per account: held on a connection of its own, with an epoch that every journal write names."""
@@ -260,6 +342,10 @@ class Repositories(Protocol):
     def candles(self) -> CandleRepository: ...  # noqa: D102
     @property
     def chain_series(self) -> ChainSeriesRepository: ...  # noqa: D102
+    @property
+    def bars(self) -> BarRepository: ...  # noqa: D102
+    @property
+    def rules(self) -> RuleRepository: ...  # noqa: D102
     @property
     def writer_lock(self) -> WriterLock: ...  # noqa: D102
 
@@ -299,4 +385,8 @@ class ChainSeriesRepository(Protocol):
         Returns:
             Rows deleted.
         """
+        ...
+
+    async def delete_from(self, moment: datetime) -> int:
+        """Delete all that was kept of minutes at or after ``moment``: a replay goes back. Returns the rows deleted."""
         ...

@@ -14,6 +14,7 @@ from engine.core.events import EngineEvent
 from engine.core.identifiers import AccountId
 from engine.core.orders import OrderRecord
 from engine.core.positions import BrokerPosition
+from engine.core.replay import ReplayView
 from engine.core.strategies import StrategyValue
 from engine.core.vocabulary import Exchange, Mark, Mode, QuoteState, Venue
 
@@ -160,7 +161,16 @@ class BudgetGauge(msgspec.Struct, frozen=True, kw_only=True):
     minute_used: int
     minute_limit: int
     day_used: int
+    """By every program of the account, as far as the broker's book tells."""
     day_limit: int
+    second_entries: int = 0
+    """Where entries stop in the second, the minute and the day; the rest is for exits and cancels."""
+    minute_entries: int = 0
+    day_entries: int = 0
+    paused_s: float = 0.0
+    """Silence that is still to be kept after a refusal for speed, seconds."""
+    lowered_by: int = 0
+    """Requests a second that are left out after refusals for speed; they come back with time."""
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,6 +225,8 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     margin_utilisation: Decimal | None
     unknown_orders: int
     unread_events: int
+    replay: ReplayView | None = None
+    """Where the tape stands; ``None`` when this is no replay."""
     degraded: tuple[str, ...]
     """Services that do not run as they should, one sentence each."""
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from engine.core.commands import OrderChange
+from engine.core.decisions import LetterState
 from engine.core.orders import BrokerOrder, OrderRecord, OrderRequest, OrderState, OrderTrigger, next_state
 from engine.core.vocabulary import OrderType
 from engine.execution.transitions import SAYS, Step, step
@@ -49,6 +50,7 @@ def merge_row(record: OrderRecord, row: BrokerOrder, at: datetime) -> Merge:
             "found in the broker's book by its tag",
             broker_order_id=row.broker_order_id,
             answered_at=at,
+            letter=record.letter if record.letter is LetterState.REPLAYED else LetterState.NONE,
         )
         steps.append(taken)
         current, found = taken.record, True

@@ -7,11 +7,12 @@ the other, so that an older book is never merged after a newer one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import msgspec
 
+from engine.core.decisions import NO_FACTS, EventFacts, LetterState, UnsentCause
 from engine.core.errors import BrokerError, InvalidInput, InvariantBroken, SessionExpired, StorageConflict, StorageError
 from engine.core.events import EventKind
 from engine.core.identifiers import AccountId, BrokerOrderId
@@ -19,6 +20,7 @@ from engine.core.orders import BrokerOrder, OrderRecord, OrderState, OrderTrigge
 from engine.core.ports import BrokerReads, Clock
 from engine.core.vocabulary import Severity
 from engine.execution.adoption import adoption_event, outside_record
+from engine.execution.answers import NO_SESSION
 from engine.execution.book_merge import (
     IN_FLIGHT,
     SEARCHED,
@@ -27,15 +29,16 @@ from engine.execution.book_merge import (
     request_of_row,
     shows_change,
 )
+from engine.execution.book_notices import BookNotices
+from engine.execution.breaker import CircuitBreaker, Reach
 from engine.execution.checks import PROTECTED
 from engine.execution.days import exchange_day
-from engine.execution.notices import Health, Notice
+from engine.execution.notices import Health
 from engine.execution.queue import Errand
-from engine.execution.sender import NO_SESSION
 from engine.execution.settings import ExecutionSettings
 from engine.execution.standings import CommandInFlight, Standing, Standings
 from engine.execution.transitions import SAYS
-from engine.execution.words import grouped
+from engine.execution.wire import reach_of
 
 BOOK = "book"
 ADOPTING = "adopting"
@@ -43,6 +46,7 @@ SHRUNK = "book-rows"
 ROWS_PER_TURN = 200
 """After so many rows the event loop gets a turn; a full day's book has thousands."""
 RESTING = frozenset({OrderTrigger.BOOK_OPEN, OrderTrigger.BOOK_TRIGGER_PENDING})
+MINUTE = timedelta(minutes=1)
 OUTSIDE = "placed outside this desk"
 
 
@@ -66,9 +70,11 @@ class BookWatcher:
         settings: Windows and counts.
         clock: Time.
         health: Where an unreadable book is declared.
-        notify: For what a person should read.
+        breaker: Of the reading endpoints.
+        notices: For what a person should read.
         on_known: Told when a searched order was found.
         on_growth: Told of each order with fills that were not known.
+        on_outside: Told how many of today's orders others have placed, and how many of them in the last minute.
     """
 
     def __init__(
@@ -80,9 +86,11 @@ class BookWatcher:
         settings: ExecutionSettings,
         clock: Clock,
         health: Health,
-        notify: Callable[[Notice], None],
+        breaker: CircuitBreaker,
+        notices: BookNotices,
         on_known: Callable[[Standing], None],
         on_growth: Callable[[BrokerOrderId], None],
+        on_outside: Callable[[int, int], None],
     ) -> None:
         self._reads = reads
         self._standings = standings
@@ -90,9 +98,11 @@ class BookWatcher:
         self._settings = settings
         self._clock = clock
         self._health = health
-        self._notify = notify
+        self._breaker = breaker
+        self._notices = notices
         self._on_known = on_known
         self._on_growth = on_growth
+        self._on_outside = on_outside
         self._turn = asyncio.Lock()
         self._seen_today: set[BrokerOrderId] = set()
         self._seen_day = 0
@@ -108,11 +118,14 @@ class BookWatcher:
         """Read the book once and let every order follow it; ``None`` when it cannot be read."""
         async with self._turn:
             started_at = self._clock.monotonic()
+            self._breaker.begin()
             try:
                 rows = await self._reads.orders()
             except BrokerError as error:
+                self._breaker.end(reach_of(error), str(error))
                 self._unreadable(error)
                 return None
+            self._breaker.end(Reach.ANSWERED, "")
             self._health.clear(BOOK, "The broker's order book is read again.", EventKind.SESSION)
             self._health.clear(NO_SESSION, "The broker's session is alive.", EventKind.SESSION)
             by_id = {row.broker_order_id: row for row in rows}
@@ -124,7 +137,8 @@ class BookWatcher:
             if reading.is_good:
                 self.good_reads += 1
                 await self._judge_absence(reading)
-            self._tell_of_adopted()
+            self._notices.adopted(self._take_adopted())
+            self._count_outside(rows)
             return reading
 
     def _unreadable(self, error: BrokerError) -> None:
@@ -139,6 +153,23 @@ class BookWatcher:
                 EventKind.SESSION,
                 Severity.ATTENTION,
             )
+
+    def _take_adopted(self) -> list[OrderRecord]:
+        adopted, self._adopted = self._adopted, []
+        return adopted
+
+    def _count_outside(self, rows: Iterable[BrokerOrder]) -> None:
+        """The broker's limits count what every program of the account has placed, refused orders too."""
+        now = self._clock.market_now()
+        today = recent = 0
+        for row in rows:
+            standing = self._standings.by_broker_id(row.broker_order_id)
+            is_ours = standing is not None and standing.record.intent_id is not None
+            if is_ours or row.placed_at is None or exchange_day(row.placed_at) != exchange_day(now):
+                continue
+            today += 1
+            recent += now - row.placed_at < MINUTE
+        self._on_outside(today, recent)
 
     def _judge(self, rows: dict[BrokerOrderId, BrokerOrder]) -> bool:
         today = exchange_day(self._clock.market_now())
@@ -191,25 +222,27 @@ class BookWatcher:
         await self._judge_command(standing, row, reading)
         settled = standing.record
         merged = merge_row(settled, row, self._clock.market_now())
-        await self._standings.settle_steps(standing, merged.steps)
+        facts = EventFacts(filled=merged.steps[-1].record.filled_quantity) if merged.grew_by else NO_FACTS
+        await self._standings.settle_steps(standing, merged.steps, facts)
         if merged.illegal is not None:
             detail = f"the book says {row.status}"
             if await self._standings.record_said(standing, merged.illegal, detail):
-                self._tell(
+                self._notices.tell(
                     before,
                     Severity.ATTENTION,
                     f"o{before.number} is {before.state} and the broker's book says {row.status}; it is left as it is.",
                 )
         if merged.found:
             standing.lookup = None
-            self._tell_found(before, row)
+            self._notices.found(before, row)
             self._on_known(standing)
         if merged.grew_by:
             self._on_growth(row.broker_order_id)
         rested = before.state in {OrderState.OPEN, OrderState.TRIGGER_PENDING}
         if merged.changed and rested and before.request.order_type not in PROTECTED:
-            self._tell(before, Severity.ATTENTION, f"o{before.number} was changed at the broker: {merged.changed}.")
-        self._tell_progress(before, standing.record, merged.grew_by)
+            text = f"o{before.number} was changed at the broker: {merged.changed}."
+            self._notices.tell(before, Severity.ATTENTION, text)
+        self._notices.progress(before, standing.record, merged.grew_by)
         if standing.record.state.is_terminal:
             standing.command = None
 
@@ -233,7 +266,7 @@ class BookWatcher:
                 what += f" ({describe_change(command.change)})"
             words = f"The {what} did not take effect; the order rests as it was."
             await self._standings.settle(standing, trigger, words, message=words)
-            self._tell(record, Severity.ATTENTION, f"o{record.number}: {words}")
+            self._notices.tell(record, Severity.ATTENTION, f"o{record.number}: {words}")
 
     async def _judge_absence(self, reading: BookReading) -> None:
         """Orders the book does not show: presumed absent after the window, lapsed over night, or a mismatch."""
@@ -252,7 +285,7 @@ class BookWatcher:
                         words = "A day order of an earlier day; the broker's book no longer lists it."
                         await self._standings.settle(standing, OrderTrigger.BOOK_CANCELLED, words, message=words)
                         standing.command = None
-                    self._tell(record, Severity.ATTENTION, f"o{record.number} has lapsed: {words}")
+                    self._notices.tell(record, Severity.ATTENTION, f"o{record.number} has lapsed: {words}")
                 else:
                     here = f"o{record.number} ({record.broker_order_id}) is {record.state} here"
                     self.missing[record.number] = f"{here} and not in the broker's book"
@@ -271,10 +304,17 @@ class BookWatcher:
                 return
             window = f"{self._settings.unknown_window_s:g} s"
             words = f"Not in the broker's book for {window} and presumed absent. It is never sent again by itself."
-            await self._standings.settle(standing, OrderTrigger.PRESUME_ABSENT, words, message=words)
+            await self._standings.settle(
+                standing,
+                OrderTrigger.PRESUME_ABSENT,
+                words,
+                facts=EventFacts(cause=UnsentCause.ABSENT),
+                message=words,
+                letter=LetterState.OPEN,
+            )
             standing.lookup = None
         number = standing.record.number
-        self._tell(
+        self._notices.tell(
             standing.record, Severity.DANGER, f"o{number} is PRESUMED ABSENT: look at the broker's own page. {words}"
         )
 
@@ -287,7 +327,7 @@ class BookWatcher:
             # The broker also lists what it refused at the door.
             await self._standings.amend(standing, broker_order_id=row.broker_order_id)
             return
-        self._tell(
+        self._notices.tell(
             record,
             Severity.DANGER,
             f"o{record.number} is {record.state} here, yet the broker's book has it as {row.broker_order_id}, "
@@ -301,7 +341,7 @@ class BookWatcher:
             self.twins[row.broker_order_id] = (
                 f"{row.broker_order_id} and {standing.record.broker_order_id} carry the tag of o{number}"
             )
-            self._tell(
+            self._notices.tell(
                 standing.record,
                 Severity.DANGER,
                 f"Two orders at the broker carry the tag of o{number}: {self.twins[row.broker_order_id]}. "
@@ -326,8 +366,7 @@ class BookWatcher:
         self._health.clear(ADOPTING, "Orders placed elsewhere are written down again.", EventKind.STORAGE)
         if standing is None:
             self._not_adoptable.add(row.broker_order_id)
-            words = f"The broker's order {row.broker_order_id} is in the journal under an older day."
-            self._notify(Notice(kind=EventKind.ORDER, severity=Severity.ATTENTION, text=words))
+            self._notices.older_day(row.broker_order_id)
             return
         self._adopted.append(standing.record)
         if row.filled_quantity:
@@ -341,57 +380,9 @@ class BookWatcher:
             since = now - timedelta(seconds=self._settings.history_s)
             return await self._standings.load_adopted(self._account, row.broker_order_id, since)
 
-    def _tell_of_adopted(self) -> None:
-        adopted, self._adopted = self._adopted, []
-        if not adopted:
-            return
-        first, last = adopted[0].number, adopted[-1].number
-        if first == last:
-            text = f"o{first} was placed elsewhere and is adopted: {_in_words(adopted[0])}."
-        else:
-            text = f"{len(adopted)} orders were placed elsewhere and are adopted: o{first} to o{last}."
-        self._notify(Notice(kind=EventKind.ORDER, severity=Severity.ATTENTION, text=text, subject=f"o{first}"))
-
-    def _tell_found(self, before: OrderRecord, row: BrokerOrder) -> None:
-        if before.state is OrderState.PRESUMED_ABSENT:
-            self._tell(
-                before,
-                Severity.DANGER,
-                f"o{before.number} had been given up and has appeared at the broker, {row.status}: it is adopted.",
-            )
-        elif before.state is OrderState.UNKNOWN:
-            self._tell(before, Severity.INFO, f"o{before.number} was found at the broker, {row.status}.")
-
-    def _tell_progress(self, before: OrderRecord, after: OrderRecord, grew_by: int) -> None:
-        if after.state is OrderState.REJECTED and before.state is not OrderState.REJECTED:
-            self._tell(after, Severity.ATTENTION, f"o{after.number} was rejected: {after.message}")
-        elif after.state is OrderState.CANCELLED and before.state is not OrderState.CANCELLED:
-            asked = before.state is OrderState.CANCELLING
-            words = "is cancelled" if asked else "was cancelled at the broker"
-            severity = Severity.INFO if asked else Severity.ATTENTION
-            filled = f", {grouped(after.filled_quantity)} filled" if after.filled_quantity else ""
-            self._tell(after, severity, f"o{after.number} {words}{filled}.")
-        elif grew_by:
-            done = "complete" if after.state is OrderState.COMPLETE else "filled in part"
-            self._tell(
-                after,
-                Severity.INFO,
-                f"o{after.number} {done}: {after.request.side} {grouped(after.filled_quantity)} of "
-                f"{grouped(after.request.quantity)} {after.request.instrument.tradingsymbol} at {after.average_price}.",
-            )
-
-    def _tell(self, record: OrderRecord, severity: Severity, text: str) -> None:
-        self._notify(Notice(kind=EventKind.ORDER, severity=severity, text=text, subject=f"o{record.number}"))
-
 
 def _change_is_shown(command: CommandInFlight, record: OrderRecord, row: BrokerOrder) -> bool:
     if command.change is not None:
         return shows_change(row, command.change)
     # An engine that is gone asked for it: any difference from the last confirmed fields is its effect.
     return request_of_row(record.request, row) != record.request
-
-
-def _in_words(record: OrderRecord) -> str:
-    request = record.request
-    price = "" if request.price is None else f" at {request.price}"
-    return f"{request.side} {grouped(request.quantity)} {request.instrument.tradingsymbol}{price}, {record.state}"

@@ -31,6 +31,8 @@ from engine.execution.facts import CheckContext
 from engine.execution.risk import adds_risk
 from engine.execution.words import counted_lots, grouped, grouped_decimal, in_lots
 
+CHECKS_VERSION = "1"
+"""Kept with every order: change it whenever a check comes, goes, or judges otherwise."""
 BROKER_CHOOSES_BAND = Decimal(-1)
 """The market protection that leaves the band to the broker."""
 UNTRUSTED_QUOTES = frozenset({QuoteState.UNKNOWN, QuoteState.STALE, QuoteState.CROSSED})

@@ -6,37 +6,51 @@ Crash-only: ``start`` after a kill is ``start``. Nothing else in the program hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeVar
 
-from engine.core.commands import CancelOrders, ModifyOrder, PlaceOrder, Receipt, Violation
+from engine.core.commands import (
+    CancelOrders,
+    CloseDeadLetter,
+    ModifyOrder,
+    PlaceOrder,
+    Receipt,
+    ReplayDeadLetter,
+    Violation,
+)
+from engine.core.decisions import Reason
 from engine.core.errors import InvariantBroken
 from engine.core.events import EventKind
+from engine.core.execution import ExecutionHealth
 from engine.core.identifiers import AccountId, OrderNumber
-from engine.core.orders import OrderRecord, OrderRequest, OrderState
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState
 from engine.core.ports import BrokerReads, Clock, OrderJournal, OrderRoad
-from engine.execution.book_watcher import BookReading, BookWatcher
-from engine.execution.budgets import OrderBudget
-from engine.execution.days import exchange_day
+from engine.execution.book_notices import BookNotices
+from engine.execution.book_schedule import BookSchedule
+from engine.execution.book_watcher import BookWatcher
+from engine.execution.breaker import Endpoint
 from engine.execution.facts import CheckContext, MarketFacts
 from engine.execution.fills import FillCollector
 from engine.execution.gate import OrderGate
-from engine.execution.intake import OrderIntake, refused
+from engine.execution.health import execution_health
+from engine.execution.intake import PERSONAL, OrderIntake, refused
 from engine.execution.journal_writer import JournalWriter
+from engine.execution.lanes import Lane
+from engine.execution.letters import DeadLetterDesk
 from engine.execution.notices import ExecutionListener, FillListener, Health
-from engine.execution.queue import OrderQueue
 from engine.execution.reconciliation import LedgerCheck, Reconciler, Reconciliation
 from engine.execution.recovery import recover
-from engine.execution.sender import OrderSender
+from engine.execution.sending import SendingSide
 from engine.execution.settings import ExecutionSettings
 from engine.execution.standings import Standing, Standings
 from engine.execution.views import ExecutionView, blotter_order
-from engine.execution.waiting import Wakeup
 
 T = TypeVar("T")
 
-MINUTE = timedelta(minutes=1)
+EXECUTOR = "executor"
+"""By whom a command is decided that nobody gave."""
 BROKEN = "invariant"
 
 
@@ -60,6 +74,7 @@ class OrderExecutor:
         epoch: The writer epoch of this engine.
         ledger_check: Compares the ledger with the broker's trades in reconciliations.
         server_offset_s: Seconds the broker's clock is ahead of this machine's.
+        server_uncertainty_s: How far that may be off, either way; ``None`` while nothing is known.
     """
 
     def __init__(
@@ -78,6 +93,7 @@ class OrderExecutor:
         epoch: int,
         ledger_check: LedgerCheck | None = None,
         server_offset_s: Callable[[], float] = lambda: 0.0,
+        server_uncertainty_s: Callable[[], float | None] = lambda: 0.0,
     ) -> None:
         self.account = account
         self._journal = journal
@@ -93,23 +109,31 @@ class OrderExecutor:
             retry_s=settings.journal_retry_s,
             on_lost=self._writer_lost,
         )
-        self._standings = Standings(self._writer, journal, clock, listener.on_order)
-        self._queue = OrderQueue(settings.queue_capacity, settings.queue_reserve)
-        self._budget = OrderBudget(settings.budget, lambda: clock.wall_now().timestamp() + server_offset_s())
-        self._sender = OrderSender(
+        self._on_order = listener.on_order
+        self._standings = Standings(self._writer, journal, clock, self._changed)
+        self._sending = SendingSide(
+            account=account,
             road=road,
+            journal=journal,
             standings=self._standings,
-            queue=self._queue,
-            budget=self._budget,
+            health=self._health,
             settings=settings,
             clock=clock,
-            health=self._health,
             notify=notify,
             want_book=self.on_order_update,
             on_known=self._known_at_broker,
+            server_offset_s=server_offset_s,
+            server_uncertainty_s=server_uncertainty_s,
         )
+        self._sender = self._sending.sender
+        orders, book = (self._sending.breakers[endpoint] for endpoint in (Endpoint.ORDERS, Endpoint.BOOK))
         self._fills = FillCollector(
-            reads=reads, standings=self._standings, listener=fills, health=self._health, clock=clock
+            reads=reads,
+            standings=self._standings,
+            listener=fills,
+            health=self._health,
+            clock=clock,
+            breaker=book,
         )
         self._watcher = BookWatcher(
             reads=reads,
@@ -118,16 +142,25 @@ class OrderExecutor:
             settings=settings,
             clock=clock,
             health=self._health,
-            notify=notify,
+            breaker=book,
+            notices=BookNotices(notify),
             on_known=self._known_at_broker,
             on_growth=self._fills.want,
+            on_outside=self._sending.count_outside,
         )
         self._reconciler = Reconciler(
             watcher=self._watcher, fills=self._fills, clock=clock, notify=notify, ledger_check=ledger_check
         )
-        self._book_wakeup = Wakeup(clock)
-        self._reconcile_due = 0.0
-        self._last_read = float("-inf")
+        self._book = BookSchedule(
+            watcher=self._watcher,
+            fills=self._fills,
+            reconciler=self._reconciler,
+            standings=self._standings,
+            breaker=book,
+            settings=settings,
+            clock=clock,
+            after_read=self._sending.learn_clock,
+        )
         self._stop = asyncio.Event()
         self._closed = False
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -138,9 +171,11 @@ class OrderExecutor:
             writer=self._writer,
             health=self._health,
             clock=clock,
-            is_reconciled=lambda: self._is_reconciled,
+            is_reconciled=lambda: self._book.is_reconciled,
             is_closed=lambda: self._closed,
             unbooked=self._fills.unbooked,
+            budget=self._sending.budget,
+            breaker=orders,
         )
         self._intake = OrderIntake(
             account=account,
@@ -148,13 +183,15 @@ class OrderExecutor:
             journal=journal,
             writer=self._writer,
             standings=self._standings,
-            queue=self._queue,
+            queue=self._sending.queue,
+            budget=self._sending.budget,
             sender=self._sender,
             settings=settings,
             clock=clock,
             random_bytes=random_bytes,
             is_closed=lambda: self._closed,
         )
+        self._letters = DeadLetterDesk(intake=self._intake, standings=self._standings)
 
     # ---- life
 
@@ -168,11 +205,15 @@ class OrderExecutor:
             StorageError: the journal cannot be read.
         """
         since = self._clock.market_now() - timedelta(seconds=self._settings.history_s)
-        loaded = [*await self._journal.working(self.account), *await self._journal.since(self.account, since)]
+        loaded = [
+            *await self._journal.working(self.account),
+            *await self._journal.since(self.account, since),
+            *await self._journal.dead_letters(self.account, self._settings.dead_letters_max),
+        ]
         for record in sorted(loaded, key=lambda record: record.number):
             self._standings.insert(record)
         await recover(self._standings, self._journal, self._settings, self._clock)
-        self._budget.skip_this_second()
+        await self._sending.restore()
         await self.reconcile()
 
     async def run(self) -> None:
@@ -181,7 +222,13 @@ class OrderExecutor:
         Raises:
             InvariantBroken: a state that must not exist; nothing more is sent.
         """
-        services = (self._sender.run, self._follow_book, self._writer.run, self._sender.raise_failure, self._stop.wait)
+        services = (
+            self._sender.run,
+            partial(self._book.run, self._intake.close_uncertain),
+            self._writer.run,
+            self._sender.raise_failure,
+            self._stop.wait,
+        )
         pending = {asyncio.ensure_future(service()) for service in services}
         try:
             while not self._stop.is_set():
@@ -211,24 +258,43 @@ class OrderExecutor:
 
     # ---- commands
 
-    async def place(self, command: PlaceOrder, *, seat: str = "") -> Receipt:
-        """Journal one order and queue it; the same idempotency key never makes a second order."""
-        return await self._own(self._intake.place(command, seat=seat))
+    async def place(
+        self, command: PlaceOrder, *, seat: str = "", reason: Reason = PERSONAL, lane: Lane | None = None
+    ) -> Receipt:
+        """Journal one order and queue it; the same idempotency key never makes a second order.
 
-    async def modify(self, command: ModifyOrder, *, seat: str = "") -> Receipt:
-        """Journal a change of a resting order and queue it."""
-        return await self._own(self._intake.modify(command, seat=seat))
+        Args:
+            command: The order.
+            seat: Which terminal or script asked; empty for the engine itself.
+            reason: What decided it, when no person did: kept with the order for good.
+            lane: ``HEDGE`` for the leg that others wait for; never a better one than the order's effect on risk allows.
+        """
+        return await self._own(self._intake.place(command, seat=seat, reason=reason, lane=lane))
 
-    async def cancel(self, command: CancelOrders, *, seat: str = "") -> Receipt:
+    async def modify(
+        self, command: ModifyOrder, *, seat: str = "", reason: Reason = PERSONAL, lane: Lane = Lane.MODIFY
+    ) -> Receipt:
+        """Journal a change of a resting order and queue it; an exit's or a stop's goes in its own lane."""
+        return await self._own(self._intake.modify(command, seat=seat, reason=reason, lane=lane))
+
+    async def cancel(self, command: CancelOrders, *, seat: str = "", reason: Reason = PERSONAL) -> Receipt:
         """Cancel orders: those that wait are withdrawn, those that rest are asked for, unknown ones when found."""
-        return await self._own(self._intake.cancel(command, seat=seat))
+        return await self._own(self._intake.cancel(command, seat=seat, reason=reason))
+
+    async def replay(self, command: ReplayDeadLetter, *, seat: str = "") -> Receipt:
+        """Send orders that were given up again, each as a new order; twice makes no second one."""
+        return await self._own(self._letters.replay(command, seat=seat))
+
+    async def close_letters(self, command: CloseDeadLetter, *, seat: str = "") -> Receipt:
+        """Want nothing more of orders that were given up."""
+        return await self._own(self._letters.close(command, seat=seat))
 
     async def resolve(self, number: OrderNumber) -> Receipt:
         """Look at the broker's book now for one order."""
         standing = self._standings.by_number(number)
         if standing is None:
             return refused("order", f"There is no o{number}.")
-        reading = await self._own(self._read_now())
+        reading = await self._own(self._book.read_now())
         record = standing.record
         if reading is None:
             return Receipt(accepted=False, message="The broker's book cannot be read now.", orders=(record,))
@@ -240,16 +306,15 @@ class OrderExecutor:
 
     async def reconcile(self) -> Reconciliation:
         """Compare orders, fills and the ledger with the broker now."""
-        return await self._own(self._reconcile())
+        return await self._own(self._book.reconcile())
 
     def on_order_update(self, hint: object = None) -> None:
         """Something has happened to some order: read the book soon, at most once per spacing."""
-        self._book_wakeup.set()
+        self._book.read_soon()
 
     def on_reconnect(self) -> None:
         """The path to the broker was interrupted: reconcile soon."""
-        self._reconcile_due = self._clock.monotonic()
-        self._book_wakeup.set()
+        self._book.reconcile_soon()
 
     # ---- pictures
 
@@ -275,21 +340,37 @@ class OrderExecutor:
             orders=blotter_order(records),
             unknown=sum(1 for record in records if record.state is OrderState.UNKNOWN),
             working=len(self._standings.active()),
-            queued=len(self._queue),
+            queued=len(self._sending.queue),
             on_wire=self._sender.on_wire,
-            budget=self._budget.gauge(),
-            rate_limited=self._budget.rate_limited,
+            budget=self._sending.budget.gauge(),
+            rate_limited=self._sending.budget.rate_limited,
             is_writer=not self._writer.lost,
-            is_reconciled=self._is_reconciled,
+            is_reconciled=self._book.is_reconciled,
             mismatches=self._reconciler.mismatches,
             degraded=self._health.sentences,
         )
+
+    def health(self) -> ExecutionHealth:
+        """Budgets, queue, breakers, latencies and dead letters now."""
+        return execution_health(
+            account=self.account,
+            at=self._clock.market_now(),
+            monotonic=self._clock.monotonic(),
+            view=self.snapshot(),
+            sending=self._sending,
+            standings=self._standings,
+        )
+
+    def eta_s(self, lanes: Sequence[Lane] = (Lane.ENTRY,)) -> float:
+        """Seconds until the last of so many new orders could leave behind all that waits; 0 at once."""
+        return self._sending.eta_s(lanes)
 
     # ---- checks, shared with previews
 
     def check(self, request: OrderRequest) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
         """What forbids an order now, what is worth knowing about it, and whether it adds risk."""
-        return self._gate.check(request)
+        found = self._gate.judge(request)
+        return found.violations, found.notes, found.adds_risk
 
     def check_modification(self, command: ModifyOrder) -> tuple[Violation, ...]:
         """What forbids a modification now."""
@@ -299,59 +380,6 @@ class OrderExecutor:
         """The figures an order is judged by now."""
         return self._gate.context(request)
 
-    # ---- the book
-
-    @property
-    def _is_reconciled(self) -> bool:
-        return self._watcher.good_reads > 0
-
-    async def _follow_book(self) -> None:
-        while True:
-            self._book_wakeup.clear()
-            delay = self._last_read + self._interval() - self._clock.monotonic()
-            if delay > 0:
-                await self._book_wakeup.wait(delay)
-            spacing = self._last_read + self._settings.book_spacing_s - self._clock.monotonic()
-            if spacing > 0:
-                await self._clock.sleep(spacing)
-            if self._clock.monotonic() >= self._reconcile_due:
-                await self._reconcile()
-            else:
-                await self._read_now()
-            await self._intake.close_uncertain()
-
-    def _interval(self) -> float:
-        active = self._standings.active()
-        open_questions = self._fills.is_due or not self._is_reconciled
-        if open_questions or any(standing.is_open_question for standing in active):
-            return self._settings.book_fast_s
-        return self._settings.book_working_s if active else self._settings.book_idle_s
-
-    async def _read_now(self) -> BookReading | None:
-        reading = await self._watcher.read()
-        if reading is not None and self._fills.is_due:
-            await self._fills.collect(frozenset(reading.rows))
-        self._last_read = self._clock.monotonic()
-        return reading
-
-    async def _reconcile(self) -> Reconciliation:
-        was_reconciled = self._is_reconciled
-        result = await self._reconciler.reconcile()
-        now = self._clock.monotonic()
-        self._last_read = now
-        self._reconcile_due = now + (self._settings.reconcile_s if result.complete else self._settings.book_fast_s)
-        if not was_reconciled and self._is_reconciled:
-            self._learn_budget()
-        return result
-
-    def _learn_budget(self) -> None:
-        now = self._clock.market_now()
-        today = [record for record in self.orders() if exchange_day(record.created_at) == exchange_day(now)]
-        sent = [record for record in today if record.broker_order_id is not None or record.sent_at is not None]
-        self._budget.count_earlier(
-            today=len(sent), last_minute=sum(1 for record in sent if record.created_at > now - MINUTE)
-        )
-
     # ---- ownership
 
     def _writer_lost(self) -> None:
@@ -359,7 +387,12 @@ class OrderExecutor:
 
     def _known_at_broker(self, standing: Standing) -> None:
         if standing.cancel_wished and not self._closed:
-            self._keep(asyncio.ensure_future(self._intake.cancel_one(standing, seat="")))
+            wished = Reason(by=EXECUTOR, words="its cancellation was asked for before the broker's id was known")
+            self._keep(asyncio.ensure_future(self._intake.cancel_one(standing, seat="", reason=wished)))
+
+    def _changed(self, record: OrderRecord, events: tuple[OrderEvent, ...]) -> None:
+        self._sending.note_fill(record, events)
+        self._on_order(record, events)
 
     def _keep(self, task: asyncio.Future[T]) -> asyncio.Future[T]:
         self._tasks.add(task)

@@ -14,9 +14,11 @@ from engine.core.ledger import trade_reference
 from engine.core.orders import OrderRecord, Trade
 from engine.core.ports import BrokerReads, Clock
 from engine.core.vocabulary import Severity
+from engine.execution.breaker import CircuitBreaker, Reach
 from engine.execution.days import exchange_day
 from engine.execution.notices import FillListener, Health
 from engine.execution.standings import Standings
+from engine.execution.wire import reach_of
 
 TRADES = "trades"
 BOOKING = "fills"
@@ -33,11 +35,20 @@ class FillCollector:
         listener: Books them.
         health: Where unreadable trades and a failing listener are declared.
         clock: The day.
+        breaker: Of the reading endpoints.
     """
 
     def __init__(
-        self, *, reads: BrokerReads, standings: Standings, listener: FillListener, health: Health, clock: Clock
+        self,
+        *,
+        reads: BrokerReads,
+        standings: Standings,
+        listener: FillListener,
+        health: Health,
+        clock: Clock,
+        breaker: CircuitBreaker,
     ) -> None:
+        self._breaker = breaker
         self._reads = reads
         self._standings = standings
         self._listener = listener
@@ -69,13 +80,16 @@ class FillCollector:
         Args:
             in_book: Orders in the book just read: their fills are all of today, so that sums can be compared.
         """
+        self._breaker.begin()
         try:
             trades = await self._reads.trades()
         except BrokerError as error:
+            self._breaker.end(reach_of(error), str(error))
             self._health.declare(
                 TRADES, f"The broker's trades cannot be read ({error}).", EventKind.SESSION, Severity.ATTENTION
             )
             return False
+        self._breaker.end(Reach.ANSWERED, "")
         self._health.clear(TRADES, "The broker's trades are read again.", EventKind.SESSION)
         self._new_day(self._clock.market_now())
         self.trades, self._in_book = trades, in_book

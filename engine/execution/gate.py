@@ -5,23 +5,40 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from engine.core.commands import ModifyOrder, Violation
-from engine.core.identifiers import OrderNumber
+from engine.core.decisions import OrderDecision, QuoteSeen, Reason
+from engine.core.identifiers import InstrumentKey, OrderNumber
 from engine.core.orders import OrderRecord, OrderRequest, OrderState
 from engine.core.ports import Clock
-from engine.execution.checks import check_change, check_order, notes_on
+from engine.core.quotes import Quote
+from engine.execution.answers import NO_SESSION
+from engine.execution.breaker import CircuitBreaker
+from engine.execution.budgets import OrderBudget
+from engine.execution.checks import CHECKS_VERSION, check_change, check_order, notes_on
 from engine.execution.facts import CheckContext, HeldPosition, MarketFacts, SessionState
 from engine.execution.journal_writer import JournalWriter
+from engine.execution.lanes import Lane
 from engine.execution.notices import Health
 from engine.execution.risk import adds_risk
-from engine.execution.sender import NO_SESSION
 from engine.execution.settings import CheckLimits
 from engine.execution.standings import Standings
+from engine.execution.words import grouped
 
 RECENT_MAX = 64
 """Own orders the duplicate check looks back at."""
 RESTING = frozenset({OrderState.ACCEPTED, OrderState.OPEN, OrderState.TRIGGER_PENDING})
 _UNKNOWN_SESSION = SessionState(is_open=False, words="unknown")
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found of one order, and what it was judged on."""
+
+    violations: tuple[Violation, ...]
+    notes: tuple[str, ...]
+    adds_risk: bool
+    quote: Quote | None
 
 
 class OrderGate:
@@ -37,6 +54,8 @@ class OrderGate:
         is_reconciled: Whether the broker's book has been read since the start.
         is_closed: Whether nothing more is taken.
         unbooked: Fills that the positions do not contain yet: an order and its signed units.
+        budget: Whether the day has orders left for entries.
+        breaker: Whether the broker's order endpoints can be reached.
     """
 
     def __init__(
@@ -51,6 +70,8 @@ class OrderGate:
         is_reconciled: Callable[[], bool],
         is_closed: Callable[[], bool],
         unbooked: Callable[[], tuple[tuple[OrderRecord, int], ...]],
+        budget: OrderBudget,
+        breaker: CircuitBreaker,
     ) -> None:
         self._facts = facts
         self._standings = standings
@@ -61,17 +82,46 @@ class OrderGate:
         self._is_reconciled = is_reconciled
         self._is_closed = is_closed
         self._unbooked = unbooked
+        self._budget = budget
+        self._breaker = breaker
         self._recent: deque[OrderNumber] = deque(maxlen=RECENT_MAX)
 
     def remember(self, number: OrderNumber) -> None:
         """An order was made: the duplicate check looks at it."""
         self._recent.append(number)
 
-    def check(self, request: OrderRequest) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
-        """What forbids an order now, what is worth knowing about it, and whether it adds risk."""
+    def judge(self, request: OrderRequest) -> Judgement:
+        """What forbids an order now, what is worth knowing about it, whether it adds risk, and on which quote."""
         context = self.context(request)
         risky = adds_risk(request, context)
-        return (*self.holds(risky=risky), *check_order(request, context)), notes_on(request, context), risky
+        return Judgement(
+            violations=(*self.holds(risky=risky), *check_order(request, context)),
+            notes=notes_on(request, context),
+            adds_risk=risky,
+            quote=context.quote,
+        )
+
+    def decided(
+        self, request: OrderRequest, reason: Reason, *, seat: str, lane: str, judgement: Judgement | None = None
+    ) -> OrderDecision:
+        """What is kept of the decision to place, change or cancel an order."""
+        quote = judgement.quote if judgement is not None else self._quote(request)
+        seen = () if quote is None else (quote_seen(request.instrument, quote),)
+        return OrderDecision(
+            by=reason.by,
+            version=reason.version,
+            words=reason.words,
+            quotes=(*reason.quotes, *seen),
+            seat=seat,
+            lane=lane,
+            adds_risk=None if judgement is None else judgement.adds_risk,
+            checks="" if judgement is None else CHECKS_VERSION,
+            notes=() if judgement is None else judgement.notes,
+        )
+
+    def _quote(self, request: OrderRequest) -> Quote | None:
+        instrument = self._facts.instrument(request.instrument)
+        return None if instrument is None else self._facts.quote(instrument)
 
     def check_modification(self, command: ModifyOrder) -> tuple[Violation, ...]:
         """What forbids a modification now."""
@@ -124,6 +174,18 @@ class OrderGate:
             )
         if self._health.has(NO_SESSION):
             holds.append(Violation(check="login", message="The broker's session is over; log in again."))
+        unreachable = self._breaker.refuses()
+        if unreachable:
+            holds.append(Violation(check="breaker", message=unreachable))
+        if self._budget.is_day_over(Lane.ENTRY):
+            gauge = self._budget.gauge()
+            holds.append(
+                Violation(
+                    check="budget",
+                    message=f"{grouped(gauge.day_used)} of the day's {grouped(gauge.day_limit)} orders are used; the "
+                    f"last {grouped(gauge.day_limit - gauge.day_entries)} are kept for exits until midnight.",
+                )
+            )
         return tuple(holds)
 
     def _positions(self) -> tuple[HeldPosition, ...] | None:
@@ -140,3 +202,15 @@ class OrderGate:
                 HeldPosition(instrument=instrument, product=record.request.product, signed_quantity=signed_quantity)
             )
         return tuple(held)
+
+
+def quote_seen(instrument: InstrumentKey, quote: Quote) -> QuoteSeen:
+    """What is kept of a quote that something was decided on."""
+    return QuoteSeen(
+        instrument=instrument,
+        state=quote.state,
+        bid=quote.bids[0].price if quote.bids else None,
+        ask=quote.asks[0].price if quote.asks else None,
+        last=quote.last,
+        age_s=quote.age_s,
+    )

@@ -9,15 +9,20 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from engine.core.commands import CancelOrders, ModifyOrder, PlaceOrder, Receipt, Violation
+from engine.core.decisions import EventFacts, OrderDecision, Reason
 from engine.core.errors import InvalidInput, InvariantBroken, StorageConflict, StorageError, WriterLost
-from engine.core.identifiers import TAG_RANDOM_BYTES, AccountId, IntentId, order_tag
+from engine.core.identifiers import TAG_RANDOM_BYTES, AccountId, IntentId, OrderNumber, order_tag
 from engine.core.orders import OrderIntent, OrderRecord, OrderRequest, OrderState, OrderTrigger
 from engine.core.ports import Clock, OrderJournal
 from engine.execution.book_merge import describe_change
-from engine.execution.budgets import Lane
+from engine.execution.budgets import OrderBudget
+from engine.execution.checks import TRIGGERED
 from engine.execution.gate import OrderGate
 from engine.execution.journal_writer import JournalWriter
+from engine.execution.lanes import Lane
 from engine.execution.queue import Errand, OrderQueue, QueuedCommand
 from engine.execution.sender import STOPPED, OrderSender
 from engine.execution.settings import ExecutionSettings
@@ -30,7 +35,13 @@ MADE_KEY_PREFIX = "made-"
 TAG_ATTEMPTS = 3
 UNCERTAIN_MAX = 1000
 """Intents the database may have taken without saying so; what exceeds this is left to the next start."""
+TOLD_ETA_S = 1.0
+"""A wait shorter than this is not worth a word."""
 BEING_SENT = frozenset({OrderState.QUEUED, OrderState.SENDING})
+
+
+PERSONAL = Reason()
+"""A person asked."""
 
 
 class OrderIntake:
@@ -43,6 +54,7 @@ class OrderIntake:
         writer: The pen.
         standings: How orders stand.
         queue: Whether there is room.
+        budget: When an order may leave.
         sender: Takes what is journalled.
         settings: Limits.
         clock: Time.
@@ -59,6 +71,7 @@ class OrderIntake:
         writer: JournalWriter,
         standings: Standings,
         queue: OrderQueue,
+        budget: OrderBudget,
         sender: OrderSender,
         settings: ExecutionSettings,
         clock: Clock,
@@ -71,6 +84,7 @@ class OrderIntake:
         self._writer = writer
         self._standings = standings
         self._queue = queue
+        self._budget = budget
         self._sender = sender
         self._settings = settings
         self._clock = clock
@@ -79,8 +93,24 @@ class OrderIntake:
         self._turn = asyncio.Lock()
         self._uncertain: deque[str] = deque(maxlen=UNCERTAIN_MAX)
 
-    async def place(self, command: PlaceOrder, *, seat: str) -> Receipt:
-        """Journal one order and queue it; the same idempotency key never makes a second order."""
+    async def place(
+        self,
+        command: PlaceOrder,
+        *,
+        seat: str,
+        reason: Reason = PERSONAL,
+        lane: Lane | None = None,
+        replays: OrderNumber | None = None,
+    ) -> Receipt:
+        """Journal one order and queue it; the same idempotency key never makes a second order.
+
+        Args:
+            command: The order.
+            seat: Who asked.
+            reason: What decided it, when no person did.
+            lane: A priority lower than the order could have, or HEDGE for one that adds risk.
+            replays: The dead letter it is sent again for.
+        """
         key = command.idempotency_key
         if command.account not in {None, self._account}:
             return refused("account", f"{command.account} is not the account of this executor, {self._account}.")
@@ -95,17 +125,22 @@ class OrderIntake:
                 return refused("journal", f"The journal cannot tell whether this key is known ({error}); nothing sent.")
             if known is not None:
                 return _repeated(known.record, command.request)
-            violations, _, risky = self._gate.check(command.request)
+            judgement = self._gate.judge(command.request)
+            violations = judgement.violations
             if violations:
                 return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
-            lane = Lane.ENTRY if risky else Lane.EXIT
+            lane = lane_of(command.request, adds_risk=judgement.adds_risk, asked=lane)
             if not self._queue.has_room(lane):
                 return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
-            return await self._journal_and_queue(command.request, key, lane, seat)
+            decision = self._gate.decided(command.request, reason, seat=seat, lane=lane.name, judgement=judgement)
+            decision = msgspec.structs.replace(decision, replays=replays)
+            return await self._journal_and_queue(command.request, key, lane, decision)
 
-    async def _journal_and_queue(self, request: OrderRequest, key: str | None, lane: Lane, seat: str) -> Receipt:
+    async def _journal_and_queue(
+        self, request: OrderRequest, key: str | None, lane: Lane, decision: OrderDecision
+    ) -> Receipt:
         for _ in range(TAG_ATTEMPTS):
-            intent = self._intent(request, key)
+            intent = self._intent(request, key, decision)
             try:
                 (record,) = await self._writer.record_intents((intent,))
             except StorageConflict:
@@ -128,13 +163,32 @@ class OrderIntake:
             standing = self._standings.insert(record)
             self._gate.remember(record.number)
             if self._is_closed():
+                # Its caller is told at once, so it is no dead letter.
                 await self._standings.settle(standing, OrderTrigger.DROP, STOPPED, message=f"Not sent: {STOPPED}.")
                 return Receipt(accepted=False, message=f"Not sent: {STOPPED}.", orders=(standing.record,))
-            self._sender.put(QueuedCommand(Errand.PLACE, record.number, lane, self._clock.monotonic(), seat=seat))
-            return Receipt(accepted=True, message=f"o{record.number}: {_in_words(request)}.", orders=(record,))
+            queued = QueuedCommand(Errand.PLACE, record.number, lane, self._clock.monotonic(), seat=decision.seat)
+            self._sender.put(queued)
+            eta_s = self._eta(queued)
+            message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}."
+            return Receipt(accepted=True, message=message, orders=(record,), eta_s=eta_s)
         raise InvariantBroken(f"{TAG_ATTEMPTS} new tags were all taken: the source of randomness repeats itself")
 
-    def _intent(self, request: OrderRequest, key: str | None) -> OrderIntent:
+    def _eta(self, queued: QueuedCommand) -> float:
+        """Seconds until an errand that has just been queued may leave."""
+        if len(self._queue) == 1:
+            return self._budget.wait(queued.lane, placement=queued.is_placement, orders=queued.orders)
+        leaves = self._budget.forecast(self._queue.weights())
+        return next((eta for command, eta in zip(self._queue, leaves, strict=True) if command is queued), 0.0)
+
+    def _eta_words(self, eta_s: float, lane: Lane) -> str:
+        if eta_s < TOLD_ETA_S:
+            return ""
+        words = f"; it leaves in about {eta_s:.0f} s"
+        if lane.expires and eta_s > self._settings.queue_expiry_s:
+            words += f", unless others are cancelled it is then too old ({self._settings.queue_expiry_s:g} s)"
+        return words
+
+    def _intent(self, request: OrderRequest, key: str | None, decision: OrderDecision) -> OrderIntent:
         intent_id = self._random_bytes(INTENT_RANDOM_BYTES).hex()
         return OrderIntent(
             intent_id=IntentId(intent_id),
@@ -143,6 +197,8 @@ class OrderIntake:
             idempotency_key=f"{MADE_KEY_PREFIX}{intent_id}" if key is None else key,
             request=request,
             created_at=self._clock.market_now(),
+            wall_at=self._clock.wall_now(),
+            decision=decision,
         )
 
     async def _known(self, key: str) -> Standing | None:
@@ -159,37 +215,36 @@ class OrderIntake:
             await self._standings.settle(standing, OrderTrigger.DROP, words, message=f"Not sent: {words}.")
         return standing
 
-    async def modify(self, command: ModifyOrder, *, seat: str) -> Receipt:
-        """Journal a change of a resting order and queue it."""
+    async def modify(
+        self, command: ModifyOrder, *, seat: str, reason: Reason = PERSONAL, lane: Lane = Lane.MODIFY
+    ) -> Receipt:
+        """Journal a change of a resting order and queue it; ``lane`` is that of its purpose, an exit's or a stop's."""
         async with self._turn:
             violations = (*self._gate.holds(risky=False), *self._gate.check_modification(command))
             standing = self._standings.by_number(command.number)
             if standing is None or violations:
                 return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
-            if not self._queue.has_room(Lane.MODIFY):
+            if not self._queue.has_room(lane):
                 return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
             words = describe_change(command.change)
+            decision = self._gate.decided(standing.record.request, reason, seat=seat, lane=lane.name)
             async with standing.lock:
+                facts = EventFacts(decision=decision)
                 try:
-                    taken = await self._standings.commit(standing, OrderTrigger.MODIFY_SENT, words)
+                    taken = await self._standings.commit(standing, OrderTrigger.MODIFY_SENT, words, facts=facts)
                 except StorageError as error:
                     return refused("journal", f"The change could not be journalled ({error}); it was not sent.")
                 if not taken:
                     return refused("state", f"o{command.number} is {standing.record.state} by now.")
                 standing.command = CommandInFlight(Errand.MODIFY, command.change)
-                self._sender.put(
-                    QueuedCommand(
-                        Errand.MODIFY,
-                        command.number,
-                        Lane.MODIFY,
-                        self._clock.monotonic(),
-                        change=command.change,
-                        seat=seat,
-                    )
-                )
-            return Receipt(accepted=True, message=f"o{command.number}: {words}.", orders=(standing.record,))
+                now = self._clock.monotonic()
+                queued = QueuedCommand(Errand.MODIFY, command.number, lane, now, change=command.change, seat=seat)
+                self._sender.put(queued)
+            eta_s = self._eta(queued)
+            message = f"o{command.number}: {words}{self._eta_words(eta_s, lane)}."
+            return Receipt(accepted=True, message=message, orders=(standing.record,), eta_s=eta_s)
 
-    async def cancel(self, command: CancelOrders, *, seat: str) -> Receipt:
+    async def cancel(self, command: CancelOrders, *, seat: str, reason: Reason = PERSONAL) -> Receipt:
         """Withdraw what waits, ask for what rests, and note the wish for what is not found yet."""
         holds = self._gate.holds(risky=False)
         if holds:
@@ -204,16 +259,18 @@ class OrderIntake:
                 return refused("order", f"There is no {', '.join(unknown) or 'order named'}; nothing was cancelled.")
         # What waits is withdrawn first: none of it may leave while the others are being asked for.
         standings.sort(key=lambda standing: standing.record.state not in BEING_SENT)
-        said = [await self.cancel_one(standing, seat=seat) for standing in standings]
+        said = [await self.cancel_one(standing, seat=seat, reason=reason) for standing in standings]
         return Receipt(
             accepted=not self._writer.lost,
             message=" ".join(said) or "No order is working.",
             orders=tuple(standing.record for standing in standings),
         )
 
-    async def cancel_one(self, standing: Standing, *, seat: str) -> str:
+    async def cancel_one(self, standing: Standing, *, seat: str, reason: Reason = PERSONAL) -> str:
         """Cancel one order in the way its state allows; says what was done."""
         number = standing.record.number
+        decision = self._gate.decided(standing.record.request, reason, seat=seat, lane=Lane.CANCEL.name)
+        facts = EventFacts(decision=decision)
         if await self._sender.withdraw(standing, "withdrawn before it was sent"):
             return f"o{number} was withdrawn before it was sent."
         async with standing.lock:
@@ -229,12 +286,12 @@ class OrderIntake:
                 return f"o{number} is being cancelled already."
             self._queue.withdraw(number, Errand.MODIFY)
             try:
-                await self._standings.commit(standing, OrderTrigger.CANCEL_SENT)
+                await self._standings.commit(standing, OrderTrigger.CANCEL_SENT, facts=facts)
             except WriterLost as error:
                 return f"o{number} was not cancelled: {error}."
             except StorageError as error:
                 # A cancellation can be asked twice without harm, so it does not wait for the journal.
-                await self._standings.settle_later(standing, OrderTrigger.CANCEL_SENT, error)
+                await self._standings.settle_later(standing, OrderTrigger.CANCEL_SENT, error, facts=facts)
             standing.command = CommandInFlight(Errand.CANCEL)
             standing.cancel_wished = False
             self._sender.put(QueuedCommand(Errand.CANCEL, number, Lane.CANCEL, self._clock.monotonic(), seat=seat))
@@ -253,6 +310,14 @@ class OrderIntake:
 def refused(check: str, message: str) -> Receipt:
     """The receipt of a command that was not taken, for one reason."""
     return Receipt(accepted=False, message=message, violations=(Violation(check=check, message=message),))
+
+
+def lane_of(request: OrderRequest, *, adds_risk: bool, asked: Lane | None) -> Lane:
+    """The priority of an order: what it may have by what it does to the risk, or the lower one that was asked for."""
+    if adds_risk:
+        return Lane.ENTRY if asked is None else max(Lane.HEDGE, asked)
+    best = Lane.STOP if request.order_type in TRIGGERED else Lane.EXIT
+    return best if asked is None else max(best, asked)
 
 
 def _repeated(record: OrderRecord, request: OrderRequest) -> Receipt:

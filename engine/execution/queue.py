@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from engine.core.commands import OrderChange
 from engine.core.identifiers import OrderNumber
-from engine.execution.budgets import Lane
+from engine.execution.lanes import Lane
 
 
 class Errand(StrEnum):
@@ -33,9 +33,13 @@ class QueuedCommand:
         queued_at: Monotonic seconds.
         change: For modifications.
         seat: Who asked.
+        orders: What a placement counts for in the broker's day: every leg of an iceberg.
     """
 
-    __slots__ = ("attempts", "change", "errand", "lane", "number", "prepared", "queued_at", "seat")
+    __slots__ = (
+        "attempts", "change", "chosen_at", "errand", "lane", "left_at", "number", "orders", "prepared", "queued_at",
+        "released", "seat",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class QueuedCommand:
         *,
         change: OrderChange | None = None,
         seat: str = "",
+        orders: int = 1,
     ) -> None:
         self.errand = errand
         self.number = number
@@ -56,6 +61,13 @@ class QueuedCommand:
         self.prepared = errand is not Errand.PLACE
         """The journal says already that it is on its way."""
         self.attempts = 0
+        self.orders = orders
+        self.chosen_at: float | None = None
+        """Monotonic seconds at which it was first its turn; ``None`` while it waits."""
+        self.left_at: float | None = None
+        """Monotonic seconds at which its newest request left."""
+        self.released: float | None = None
+        """What the budget charged its newest request to."""
 
     @property
     def is_placement(self) -> bool:
@@ -68,7 +80,7 @@ class OrderQueue:
 
     Args:
         capacity: Places for entries and modifications.
-        reserve: Further places for exits and cancels.
+        reserve: Further places for exits, cancels and stops.
     """
 
     def __init__(self, capacity: int, reserve: int) -> None:
@@ -86,7 +98,7 @@ class OrderQueue:
 
     def has_room(self, lane: Lane) -> bool:
         """Whether one more of this lane would be taken."""
-        limit = self._capacity + (self._reserve if lane.may_use_reserve else 0)
+        limit = self._capacity + (self._reserve if lane.may_use_day_reserve else 0)
         return len(self) < limit
 
     def put(self, command: QueuedCommand, *, first: bool = False) -> None:
@@ -96,6 +108,10 @@ class OrderQueue:
             lane.appendleft(command)
         else:
             lane.append(command)
+
+    def weights(self) -> list[tuple[Lane, bool, int]]:
+        """What the budget needs to know of every waiting errand, in the order in which they would leave."""
+        return [(command.lane, command.is_placement, command.orders) for command in self]
 
     def heads(self) -> Iterator[QueuedCommand]:
         """The first of each lane, fastest lane first."""
@@ -120,13 +136,12 @@ class OrderQueue:
         return None
 
     def oldest_expiring(self) -> float | None:
-        """When the oldest waiting entry or modification was queued."""
+        """When the oldest waiting errand that can get too old was queued."""
         return min((lane[0].queued_at for lane in self._expiring() if lane), default=None)
 
     def expired(self, before: float) -> tuple[QueuedCommand, ...]:
-        """Entries and modifications queued before this monotonic moment."""
+        """Errands that are too old, queued before this monotonic moment."""
         return tuple(command for lane in self._expiring() for command in lane if command.queued_at < before)
 
     def _expiring(self) -> tuple[deque[QueuedCommand], ...]:
-        """Lanes in which waiting makes a command wrong: its price was meant for another moment."""
-        return self._lanes[Lane.MODIFY], self._lanes[Lane.ENTRY]
+        return tuple(self._lanes[lane] for lane in Lane if lane.expires)

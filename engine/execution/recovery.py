@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.core.decisions import EventFacts, LetterState, UnsentCause
 from engine.core.orders import OrderState, OrderTrigger
 from engine.core.ports import Clock, OrderJournal
 from engine.execution.queue import Errand
@@ -34,7 +35,14 @@ async def _recover_one(
     record = standing.record
     if record.state is OrderState.QUEUED:
         # An entry is never sent late: the price was meant for another moment.
-        await standings.settle(standing, OrderTrigger.DROP, STOPPED, message=f"Not sent: {STOPPED}.")
+        await standings.settle(
+            standing,
+            OrderTrigger.DROP,
+            STOPPED,
+            facts=EventFacts(cause=UnsentCause.STOPPED),
+            message=f"Not sent: {STOPPED}.",
+            letter=LetterState.OPEN,
+        )
     elif record.state is OrderState.SENDING:
         words = "The engine stopped while it was being sent; it is being looked for."
         await standings.settle(standing, OrderTrigger.LOST, words, message=words)

@@ -26,6 +26,20 @@ class BudgetLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Silence after a refusal for speed that names no waiting time."""
     recovery_s: float = 30.0
     """After a refusal for speed one request per second less is sent; one comes back after this long."""
+    near_share: float = 0.8
+    """Part of the minute's or the day's orders after which an event says how much is left."""
+
+
+class BreakerLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When an endpoint that cannot be reached is left alone, and for how long."""
+
+    failures: int = 3
+    """Requests in a row that did not reach the broker; refusals of any kind are no failures."""
+    open_s: float = 2.0
+    """First pause; it doubles while the broker cannot be reached, up to ``open_max_s``."""
+    open_max_s: float = 10.0
+    urgent_s: float = 1.0
+    """Exits and cancels are tried again after so long at the latest, whatever the pause."""
 
 
 class CheckLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,18 +66,21 @@ class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     budget: BudgetLimits = BudgetLimits()
     checks: CheckLimits = CheckLimits()
+    breaker: BreakerLimits = BreakerLimits()
     queue_capacity: int = 500
-    """Entries and modifications that may wait; more are refused."""
+    """Errands that may wait; more entries, hedges and modifications are refused."""
     queue_reserve: int = 500
-    """Further places for exits and cancels."""
+    """Further places for exits, cancels and stops."""
     queue_expiry_s: float = 15.0
-    """An entry or a modification that has waited longer is not sent."""
+    """An entry, a hedge or a modification that has waited longer is not sent."""
     in_flight_max: int = 24
     """Requests on the wire at one time."""
     in_flight_reserve: int = 8
     """Of those, kept for exits and cancels."""
     rate_limited_attempts: int = 5
     """How often an order refused for speed is tried in all."""
+    urgent_retry_s: float = 60.0
+    """How long an exit, a stop or a cancellation that did not reach the broker is tried again; others are not."""
     unknown_window_s: float = 30.0
     """How long an order without an answer is looked for before it is presumed absent."""
     unknown_reads_min: int = 3
@@ -88,3 +105,5 @@ class ExecutionSettings(msgspec.Struct, frozen=True, kw_only=True):
     history_s: float = 172_800.0
     """How far back orders are loaded at start (two days: a book is never older)."""
     idempotency_key_length_max: int = 128
+    dead_letters_max: int = 200
+    """Newest dead letters that are listed and can be replayed or closed."""

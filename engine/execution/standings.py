@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.core.commands import OrderChange
+from engine.core.decisions import NO_FACTS, EventFacts
 from engine.core.errors import StorageError, WriterLost
 from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber, OrderTag
 from engine.core.orders import BrokerOrder, OrderEvent, OrderRecord, OrderState, OrderTrigger
@@ -45,7 +46,9 @@ class CommandInFlight:
 class Standing:
     """One order: its record and what is going on with it. Replace ``record`` through ``Standings`` only."""
 
-    __slots__ = ("cancel_wished", "command", "illegal", "lock", "lookup", "merged_row", "missing_reads", "record")
+    __slots__ = (
+        "answered_at", "cancel_wished", "command", "illegal", "lock", "lookup", "merged_row", "missing_reads", "record",
+    )  # fmt: skip
 
     def __init__(self, record: OrderRecord) -> None:
         self.record = record
@@ -61,6 +64,8 @@ class Standing:
         """The book's row that was merged last: the same again is no news."""
         self.missing_reads = 0
         """Good reads of the book in a row that did not show it."""
+        self.answered_at: float | None = None
+        """Monotonic seconds at which the broker gave its id to this engine; ``None`` when nobody saw it."""
 
     @property
     def is_open_question(self) -> bool:
@@ -147,7 +152,15 @@ class Standings:
         """Records that may still trade."""
         return tuple(standing.record for standing in self._active.values() if standing.record.number != without)
 
-    async def commit(self, standing: Standing, trigger: OrderTrigger, detail: str = "", **changes: Any) -> bool:  # noqa: ANN401 - fields of the record
+    async def commit(
+        self,
+        standing: Standing,
+        trigger: OrderTrigger,
+        detail: str = "",
+        *,
+        facts: EventFacts = NO_FACTS,
+        **changes: Any,  # noqa: ANN401 - fields of the record
+    ) -> bool:
         """Take a step that must be durable before something is done; holds good only when the journal has it.
 
         Returns:
@@ -159,19 +172,28 @@ class Standings:
         taken = step(standing.record, trigger, self._clock.market_now(), detail, **changes)
         if not taken.event.applied:
             return False
+        event = self._stamped(taken.event, facts)
         try:
-            await self._writer.commit(taken.record, (taken.event,))
+            await self._writer.commit(taken.record, (event,))
         except WriterLost:
             raise
         except StorageError as error:
             # A write that timed out may have been made: the journal is told once more how the order really stands.
             said = refused_step(standing.record, trigger, taken.event.at, f"not done, the journal failed: {error}")
-            await self._writer.owe(standing.record, (said,), error)
+            await self._writer.owe(standing.record, (self._stamped(said),), error)
             raise
-        self._replace(standing, taken.record, (taken.event,))
+        self._replace(standing, taken.record, (event,))
         return True
 
-    async def settle(self, standing: Standing, trigger: OrderTrigger, detail: str = "", **changes: Any) -> bool:  # noqa: ANN401 - fields of the record
+    async def settle(
+        self,
+        standing: Standing,
+        trigger: OrderTrigger,
+        detail: str = "",
+        *,
+        facts: EventFacts = NO_FACTS,
+        **changes: Any,  # noqa: ANN401 - fields of the record
+    ) -> bool:
         """Take a step for something that has happened; the journal may follow later.
 
         Returns:
@@ -179,23 +201,26 @@ class Standings:
         """
         taken = step(standing.record, trigger, self._clock.market_now(), detail, **changes)
         if not taken.event.applied:
-            await self._record_illegal(standing, taken.event)
+            await self._record_illegal(standing, self._stamped(taken.event, facts))
             return False
-        await self.settle_steps(standing, (taken,))
+        await self.settle_steps(standing, (taken,), facts)
         return True
 
-    async def settle_later(self, standing: Standing, trigger: OrderTrigger, error: StorageError) -> bool:
+    async def settle_later(
+        self, standing: Standing, trigger: OrderTrigger, error: StorageError, *, facts: EventFacts = NO_FACTS
+    ) -> bool:
         """Take a step whose write has just failed with ``error``: it holds now and is written when it can be."""
         taken = step(standing.record, trigger, self._clock.market_now())
         if taken.event.applied:
-            self._replace(standing, taken.record, (taken.event,))
-            await self._writer.owe(taken.record, (taken.event,), error)
+            event = self._stamped(taken.event, facts)
+            self._replace(standing, taken.record, (event,))
+            await self._writer.owe(taken.record, (event,), error)
         return taken.event.applied
 
-    async def settle_steps(self, standing: Standing, steps: Sequence[Step]) -> None:
+    async def settle_steps(self, standing: Standing, steps: Sequence[Step], facts: EventFacts = NO_FACTS) -> None:
         """Take several steps, worked out in a row from the present record, as one write."""
         if steps:
-            events = tuple(taken.event for taken in steps)
+            events = tuple(self._stamped(taken.event, facts) for taken in steps)
             self._replace(standing, steps[-1].record, events)
             await self._writer.settle(standing.record, events)
 
@@ -208,7 +233,7 @@ class Standings:
     async def record_said(self, standing: Standing, trigger: OrderTrigger, detail: str) -> bool:
         """Write down once that something was said of an order and is not applied; whether it was new."""
         event = refused_step(standing.record, trigger, self._clock.market_now(), detail)
-        return await self._record_illegal(standing, event)
+        return await self._record_illegal(standing, self._stamped(event))
 
     async def adopt(self, record: OrderRecord, event: OrderEvent) -> Standing:
         """Take in an order from outside.
@@ -216,6 +241,7 @@ class Standings:
         Raises:
             StorageError: see ``OrderJournal.adopt``.
         """
+        event = self._stamped(event)
         adopted = await self._writer.adopt(record, event)
         standing = self.insert(adopted)
         self._on_change(adopted, (msgspec.structs.replace(event, number=adopted.number),))
@@ -235,6 +261,10 @@ class Standings:
                 self._on_change(record, ())
                 return standing
         return None
+
+    def _stamped(self, event: OrderEvent, facts: EventFacts = NO_FACTS) -> OrderEvent:
+        """The line with this machine's time, by which durations and budgets are counted."""
+        return msgspec.structs.replace(event, wall_at=self._clock.wall_now(), facts=facts)
 
     async def _record_illegal(self, standing: Standing, event: OrderEvent) -> bool:
         key = (event.from_state, event.trigger)

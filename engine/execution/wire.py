@@ -8,10 +8,23 @@ from enum import Enum, auto
 
 import msgspec
 
-from engine.core.errors import BrokerRejected, BrokerUnavailable, OutcomeUnknown, RateLimited, SessionExpired
+from engine.core.errors import (
+    BrokerError,
+    BrokerRejected,
+    BrokerUnavailable,
+    OutcomeUnknown,
+    RateLimited,
+    SessionExpired,
+)
 from engine.core.identifiers import BrokerOrderId
+from engine.execution.breaker import Reach
 
 logger = logging.getLogger(__name__)
+
+GATEWAY_FAILURES = frozenset({408, 502, 503, 504})
+"""HTTP statuses by which a gateway says that it did not reach what is behind it."""
+DAY_IS_OVER = "order requests exceeded"
+"""Part of the broker's words when the account's orders of the day are used up."""
 
 
 class Answer(Enum):
@@ -38,6 +51,22 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     order_id: BrokerOrderId | None = None
     words: str = ""
     retry_after_s: float | None = None
+    reach: Reach = Reach.ANSWERED
+    """What its end says about the way to the broker."""
+
+    @property
+    def is_day_over(self) -> bool:
+        """Whether the broker says that the day's orders are used up, not that this one came too fast."""
+        return self.answer is Answer.TOO_FAST and DAY_IS_OVER in self.words.casefold()
+
+
+def reach_of(error: BrokerError) -> Reach:
+    """What a failed call says about the way to the broker."""
+    if isinstance(error, BrokerUnavailable | OutcomeUnknown):
+        return Reach.FAILED if error.code is None or error.code in GATEWAY_FAILURES else Reach.UNCLEAR
+    if isinstance(error, BrokerRejected | RateLimited | SessionExpired):
+        return Reach.ANSWERED
+    return Reach.UNCLEAR
 
 
 async def ask(request: Awaitable[BrokerOrderId]) -> Outcome:
@@ -47,15 +76,15 @@ async def ask(request: Awaitable[BrokerOrderId]) -> Outcome:
     except BrokerRejected as error:
         return Outcome(answer=Answer.REFUSED, words=str(error))
     except BrokerUnavailable as error:
-        return Outcome(answer=Answer.NOT_SENT, words=str(error))
+        return Outcome(answer=Answer.NOT_SENT, words=str(error), reach=reach_of(error))
     except SessionExpired as error:
         return Outcome(answer=Answer.NO_SESSION, words=str(error))
     except RateLimited as error:
         return Outcome(answer=Answer.TOO_FAST, words=str(error), retry_after_s=error.retry_after_s)
     except OutcomeUnknown as error:
-        return Outcome(answer=Answer.LOST, words=str(error))
+        return Outcome(answer=Answer.LOST, words=str(error), reach=reach_of(error))
     except Exception as error:
         # Whatever else came out of the road, bytes may have left: only "unknown" is true of the order.
         logger.exception("the order road failed in a way it does not declare")
-        return Outcome(answer=Answer.LOST, words=f"{type(error).__name__}: {error}")
+        return Outcome(answer=Answer.LOST, words=f"{type(error).__name__}: {error}", reach=Reach.UNCLEAR)
     return Outcome(answer=Answer.TAKEN, order_id=order_id)

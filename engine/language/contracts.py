@@ -107,7 +107,11 @@ def read_underlying(cursor: Cursor, resolver: Resolver) -> str:
 
 def read_contract(cursor: Cursor, resolver: Resolver) -> Instrument:
     """Read and resolve a contract. Without an expiry it is the nearest listed one."""
-    underlying = read_underlying(cursor, resolver)
+    return read_contract_of(cursor, resolver, read_underlying(cursor, resolver))
+
+
+def read_contract_of(cursor: Cursor, resolver: Resolver, underlying: str) -> Instrument:
+    """Read and resolve what follows the underlying of a contract."""
     if cursor.accept("fut"):
         return _read_future(cursor, resolver, underlying)
     token = cursor.take("Needs a strike (24000, atm or atm+50), or fut.", (AT_THE_MONEY, "fut"))

@@ -10,18 +10,22 @@ from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CloseDeadLetter,
     Command,
     CreateStrategy,
     GoTo,
     ModifyOrder,
     MoveQuantity,
+    MoveTape,
     PlaceOrder,
     Quit,
+    ReplayDeadLetter,
     ResolveUnknown,
     ScreenWish,
     SetMark,
     SetMode,
     ShowChain,
+    ShowChart,
 )
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
@@ -31,6 +35,7 @@ from engine.language.contracts import KINDS, date_words, quantity_words
 from engine.language.numbers import plain, price_text
 from engine.language.prices import BROKER_BAND_WORD
 from engine.language.resolver import BROKER_PROTECTION, Resolver
+from engine.language.tape import tape_words
 
 
 def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
@@ -54,14 +59,22 @@ def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
             return "disarm" if mode is Mode.READ else f"arm {mode.casefold()}"
         case ResolveUnknown(number=number):
             return f"look up o{number}"
+        case ReplayDeadLetter(numbers=numbers):
+            return " ".join(["send again", *(f"o{number}" for number in numbers)])
+        case CloseDeadLetter(numbers=numbers):
+            return " ".join(["close", *(f"o{number}" for number in numbers)])
         case AcknowledgeEvent(sequence=sequence):
             return f"acknowledge events up to {sequence}"
         case ShowChain(underlying=underlying, expiry_label=label):
             return f"show {underlying.casefold()}{f' {label}' if label else ''}"
+        case ShowChart():
+            return _chart(command, resolver)
         case GoTo(place=place):
             return f"go {place}"
         case SetMark(mark=mark):
             return f"mark {mark}"
+        case MoveTape():
+            return tape_words(command)
         case Quit():
             return "quit"
 
@@ -77,6 +90,17 @@ def contract_words(instrument: Instrument) -> str:
         return str(instrument.key)
     kind = next(word for word, kind in KINDS.items() if kind is instrument.kind)
     return f"{name} {plain(instrument.strike)} {kind} {expiry}"
+
+
+def _chart(wish: ShowChart, resolver: Resolver) -> str:
+    """By the name of the underlying where it is its index."""
+    instrument = resolver.instrument(wish.instrument)
+    words = str(wish.instrument) if instrument is None else contract_words(instrument)
+    for name in resolver.underlyings():
+        index = resolver.index(name)
+        if index is not None and index.key == wish.instrument:
+            words = name.casefold()
+    return f"chart {words}" if wish.interval is None else f"chart {words} {wish.interval.minutes}m"
 
 
 def _instrument_words(key: InstrumentKey, units: int, resolver: Resolver) -> tuple[str, str]:

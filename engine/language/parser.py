@@ -11,12 +11,25 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from engine.core.commands import Command, GoTo, Interpretation, Quit, ScreenWish, SentenceError, SetMark, ShowChain
+from engine.core.commands import (
+    Command,
+    GoTo,
+    Interpretation,
+    MoveTape,
+    Quit,
+    ScreenWish,
+    SentenceError,
+    SetMark,
+    ShowChain,
+    ShowChart,
+)
 from engine.core.vocabulary import Side
+from engine.language.charts import read_chart
 from engine.language.cursor import Cursor, SentenceInvalid, nearest
 from engine.language.orders import read_cancel, read_modify, read_order
 from engine.language.resolver import Resolver
-from engine.language.screens import read_arm, read_disarm, read_go, read_mark, read_quit, read_show
+from engine.language.screens import read_arm, read_disarm, read_go, read_mark, read_quit, read_rules, read_show
+from engine.language.tape import read_pause, read_play, read_seek, read_speed, read_step
 from engine.language.targets import read_archive, read_move, read_new
 
 SENTENCE_LENGTH_MAX: Final = 500
@@ -42,8 +55,15 @@ READERS: Final[Mapping[str, Reader]] = {
     "new": read_new,
     "archive": read_archive,
     "show": read_show,
+    "chart": read_chart,
     "go": read_go,
+    "rules": read_rules,
     "mark": read_mark,
+    "play": read_play,
+    "pause": read_pause,
+    "speed": read_speed,
+    "seek": read_seek,
+    "step": read_step,
     "arm": read_arm,
     "disarm": read_disarm,
     "quit": read_quit,
@@ -93,7 +113,7 @@ def interpret(text: str, resolver: Resolver) -> Interpretation:
         meaning = parse(text, resolver)
     except SentenceInvalid as wrong:
         return Interpretation(text=text, error=wrong.error)
-    if isinstance(meaning, ShowChain | GoTo | SetMark | Quit):
+    if isinstance(meaning, ShowChain | ShowChart | GoTo | SetMark | MoveTape | Quit):
         return Interpretation(text=text, wish=meaning)
     return Interpretation(text=text, command=meaning)
 

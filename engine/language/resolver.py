@@ -68,6 +68,10 @@ class Resolver(Protocol):
         """The future of an expiry."""
         ...
 
+    def index(self, underlying: str) -> Instrument | None:
+        """The row of the underlying's index; ``None`` where the dump lists none."""
+        ...
+
     def instrument(self, key: InstrumentKey) -> Instrument | None:
         """A row of today's dump by its lasting name."""
         ...

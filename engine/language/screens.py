@@ -1,4 +1,4 @@
-"""Sentences about the screen and the mode: ``show``, ``go``, ``mark``, ``arm``, ``disarm``, ``quit``."""
+"""Sentences about the screen and the mode: ``show``, ``go``, ``rules``, ``mark``, ``arm``, ``disarm``, ``quit``."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ def read_go(cursor: Cursor, resolver: Resolver) -> GoTo:
     near = nearest(token.text, places)
     hint = f"Nearest: {', '.join(near)}." if near else f"Screens: {', '.join(places)}."
     raise cursor.wrong(f'"{token.text}" is not a screen. {hint}', token, near or places)
+
+
+def read_rules(cursor: Cursor, _resolver: Resolver) -> GoTo:
+    """Read what follows ``rules``: nothing; it is the screen of the market's dated facts."""
+    cursor.finish("Nothing follows rules.")
+    return GoTo(place="rules")
 
 
 def _strategy(cursor: Cursor, resolver: Resolver) -> GoTo:

@@ -114,6 +114,8 @@ class ChainBacklog:
         self._waiting: dict[tuple[datetime, ChainKey], ChainMinute] = {}
         self._saving = asyncio.Lock()
         self._dropped = 0
+        self._delete_from: datetime | None = None
+        self._restarts = 0
 
     @property
     def waiting(self) -> int:
@@ -139,16 +141,33 @@ class ChainBacklog:
         """
         saved = 0
         async with self._saving:
+            await self._delete()
+            restarts = self._restarts
             while self._waiting and saved < self._waiting_max:
                 batch = {place: self._waiting.pop(place) for place in sorted(self._waiting)[: self._batch_max]}
                 try:
                     await self._series.save(tuple(batch.values()))
                 except (StorageError, asyncio.CancelledError):
-                    self._waiting = batch | self._waiting
-                    self._keep_bound()
+                    if self._restarts == restarts:
+                        self._waiting = batch | self._waiting
+                        self._keep_bound()
                     raise
                 saved += len(batch)
+                if self._restarts != restarts:
+                    break  # what was just saved is forgotten; the next save deletes it first
         return saved
+
+    def restart(self, moment: datetime) -> None:
+        """Forget minutes of ``moment`` and later: at once here, in the database before anything is saved."""
+        self._waiting = {place: minute for place, minute in self._waiting.items() if place[0] < moment}
+        self._delete_from = moment if self._delete_from is None else min(moment, self._delete_from)
+        self._restarts += 1
+
+    async def _delete(self) -> None:
+        while (first := self._delete_from) is not None:
+            await self._series.delete_from(first)
+            if self._delete_from == first:
+                self._delete_from = None
 
     def _keep_bound(self) -> None:
         excess = len(self._waiting) - self._waiting_max

@@ -4,7 +4,8 @@ Built once from the dump and never changed: a new dump is a new index. Expiries,
 dump's own, row by row; labels (``w0``, ``m0``) are derived from the listed expiries alone.
 
 Invariant: a look-up gives the instrument that was asked for or raises with the nearest choices; it never gives a
-neighbour. Strikes may have a call without a put and the other way round.
+neighbour. Strikes may have a call without a put and the other way round. A token is used again after expiry: a contract
+that has expired is not found any more, so that the quotes of the token's next owner can never be shown under its name.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class InstrumentIndex:
     Args:
         instruments: rows of the dump, of any exchanges.
         rules: names and indices of underlyings.
-        day: trading date; earlier expiries of an old dump are left out of chains and labels. ``None`` keeps all.
+        day: trading date; contracts of an old dump that expired earlier are left out. ``None`` keeps all.
     """
 
     def __init__(self, instruments: Iterable[Instrument], rules: MarketRules, *, day: date | None = None) -> None:
@@ -83,14 +84,18 @@ class InstrumentIndex:
         self._by_token: dict[int, Instrument] = {}
         self._by_symbol: dict[Exchange, dict[str, Instrument]] = {}
         self._rejected = 0
+        self._expired: dict[InstrumentKey, date] = {}
         families: dict[tuple[str, Exchange], dict[date, ExpiryContracts]] = {}
         for row in instruments:
+            if day is not None and row.expiry is not None and row.expiry < day:
+                self._expired[row.key] = row.expiry
+                continue
             symbols = self._by_symbol.setdefault(row.exchange, {})
             if row.token in self._by_token or row.tradingsymbol in symbols:
                 self._rejected += 1
                 continue
             self._by_token[row.token] = symbols[row.tradingsymbol] = row
-            if not self._filed(row, families, day):
+            if not self._filed(row, families):
                 self._rejected += 1
         if self._rejected:
             logger.warning("%d rows of the dump are twice there or lack expiry or strike", self._rejected)
@@ -105,9 +110,19 @@ class InstrumentIndex:
         return len(self._by_token)
 
     @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Every row that can be used, by symbol."""
+        return tuple(self._symbols_sorted)
+
+    @property
     def rejected(self) -> int:
         """Rows that were twice there, or options without expiry or strike."""
         return self._rejected
+
+    @property
+    def expired(self) -> int:
+        """Rows of an old dump that were left out because their contracts have expired."""
+        return len(self._expired)
 
     @property
     def rules(self) -> MarketRules:
@@ -144,6 +159,9 @@ class InstrumentIndex:
         """
         found = self._by_symbol.get(key.exchange, {}).get(key.tradingsymbol)
         if found is None:
+            ended = self._expired.get(key)
+            if ended is not None:
+                raise UnknownInstrument(f"{key} expired on {day_word(ended)}{ended:%y}.", field="instrument")
             near = self._neighbours(key)
             hint = f" Nearest: {', '.join(near)}." if near else f" No instruments of {key.exchange} are loaded."
             raise UnknownInstrument(f"{key} is not listed today.{hint}", field="instrument")
@@ -308,9 +326,7 @@ class InstrumentIndex:
 
     # -- building -----------------------------------------------------------------------------------------------
 
-    def _filed(
-        self, row: Instrument, families: dict[tuple[str, Exchange], dict[date, ExpiryContracts]], day: date | None
-    ) -> bool:
+    def _filed(self, row: Instrument, families: dict[tuple[str, Exchange], dict[date, ExpiryContracts]]) -> bool:
         """Put a future or option under its underlying and expiry; false when the row cannot be one."""
         kind = row.kind
         is_option = kind in _KIND_WORDS
@@ -319,8 +335,6 @@ class InstrumentIndex:
         expiry = row.expiry
         if expiry is None:
             return False
-        if day is not None and expiry < day:
-            return True
         group = families.setdefault((row.name, row.exchange), {})
         contracts = group.get(expiry)
         if contracts is None:

@@ -5,9 +5,11 @@ first digits, ``ce``, ``pe``, ``fut``, a label (``w0``; ``m`` for any monthly), 
 word may also be a trading symbol or the beginning of one. A word that means nothing gives no results: search never
 ignores what was typed.
 
+Words that narrow and name nothing (``24000 ce``, ``fut aug``) are of the best known underlyings.
+
 Order: an exact symbol; then by underlying (exact name before beginnings, best known first), nearest expiry first, the
-exact strike before its first digits, and without a strike from the middle of the ladder outwards (exchanges list
-strikes around the money, and the index knows no prices).
+exact strike before its first digits, and otherwise from the middle of the ladder outwards (exchanges list strikes
+around the money, and the index knows no prices).
 """
 
 from __future__ import annotations
@@ -116,18 +118,26 @@ def _underlyings(index: InstrumentIndex, words: Sequence[str]) -> tuple[tuple[st
     rest = [word for word in words if _narrows(word)]
     if not naming:
         # "M" or "MAR" may begin a name as well.
-        naming, rest = [words[0]], list(words[1:])
+        begun = _begun(index, words[0])
+        if begun:
+            return begun, words[1:]
+        return tuple(name for name in index.names if index.rules.is_index(name))[:MOST_UNDERLYINGS], words
     name = index.underlying_named(" ".join(naming))
     if name is not None:
         return (name,), rest
-    beginning = squash(" ".join(naming))
+    return _begun(index, " ".join(naming)), rest
+
+
+def _begun(index: InstrumentIndex, text: str) -> tuple[str, ...]:
+    """Underlyings whose name or alias begins so, best known first."""
+    beginning = squash(text)
     if not beginning:
-        return (), rest
+        return ()
     names = [name for name in index.names if squash(name).startswith(beginning)]
     aliased = [
         name for alias, name in index.rules.aliases.items() if alias.startswith(beginning) and name in index.names
     ]
-    return tuple(dict.fromkeys((*names, *aliased)))[:MOST_UNDERLYINGS], rest
+    return tuple(dict.fromkeys((*names, *aliased)))[:MOST_UNDERLYINGS]
 
 
 def _narrows(word: str) -> bool:
@@ -178,7 +188,11 @@ def _of_underlying(index: InstrumentIndex, name: str, facets: _Facets) -> Iterat
     for group in groups:
         yield from _at(group, [exact], kinds)
     for group in groups:
-        begun = [strike for strike in group.strikes if strike != exact and plain(strike).startswith(facets.strike)]
+        begun = [
+            strike
+            for strike in _from_the_middle(group.strikes)
+            if strike != exact and plain(strike).startswith(facets.strike)
+        ]
         yield from _at(group, begun, kinds)
 
 

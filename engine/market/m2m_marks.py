@@ -30,7 +30,9 @@ from engine.brokers.kite.packets import (
 from engine.core.vocabulary import Mark, QuoteState
 from engine.market.quotes_board import QuotesBoard
 from engine.market.staleness import Staleness
+from engine.market.token_map import Slots
 
+Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 QUANTITY_LIMIT: Final = 2**31
@@ -105,6 +107,10 @@ class MarkReader:
     def __init__(self, board: QuotesBoard, states: Staleness) -> None:
         self._board = board
         self._states = states
+        self._layout = -1
+        self._tokens: Integers = np.zeros(0, np.int64)
+        self._slots: Slots = np.zeros(0, np.intp)
+        self._scale: Floats = np.zeros(0)
 
     def marks(self, held: Sequence[tuple[int, int]], now_ns: int) -> tuple[InstrumentMarks, ...]:
         """The marks of each (token, signed units), in their order, at monotonic ``now_ns``.
@@ -161,7 +167,7 @@ class MarkReader:
         if len(quantities) and int(np.abs(quantities).max()) >= QUANTITY_LIMIT:
             raise ValueError(f"a held quantity must be below {QUANTITY_LIMIT} units")
         unknown = np.full(len(tokens), np.nan)
-        slots = self._board.slots_of(tokens.tolist())
+        slots, scale = self._places(tokens)
         states = self._states.states(self._board, slots, now_ns)
         if not len(tokens) or not self._board.tokens.size:
             return MarkArrays(states, unknown, unknown, unknown)
@@ -173,9 +179,16 @@ class MarkReader:
         quotes_live = has_depth & (states == QuoteState.LIVE)
         book_usable = quotes_live | (has_depth & (states == QuoteState.ONE_SIDED))
         enough = book_usable & (wanted > 0) & (walk.found >= wanted)
-        scale = np.array([10.0 ** price_decimals(token) for token in tokens.tolist()])
         exits = np.where(enough, walk.paid / np.maximum(wanted, 1) / scale, np.nan)
         return MarkArrays(states, last, np.where(quotes_live, (bid + ask) / 2, np.nan), exits)
+
+    def _places(self, tokens: Integers) -> tuple[Slots, Floats]:
+        """Slot and wire integers a rupee of each token; the same columns are asked for many times a second."""
+        if self._board.layout != self._layout or not np.array_equal(tokens, self._tokens):
+            self._tokens, self._layout = tokens.copy(), self._board.layout
+            self._slots = self._board.slots_of(tokens.tolist())
+            self._scale = np.array([10.0 ** price_decimals(token) for token in tokens.tolist()])
+        return self._slots, self._scale
 
 
 def _walked(words: npt.NDArray[np.uint32], quantities: Integers) -> _Walk:

@@ -5,6 +5,9 @@ pace: each remembers the board's ``sequence`` it has seen and asks what changed 
 reader is the same column and a slow one delays nobody. Those that need every packet (candles, recorder) register a
 hook.
 
+A packet older than what is held (a frame twice, or out of order after a reconnection) is not written and reaches no
+hook; see ``packet_order``. Within one frame the later packet is the newer: its sender put them so.
+
 Invariants: all columns of a slot that its last packet did not carry are zero, so a narrower mode never leaves old
 depth beside a new price; ``sequence`` grows with every applied frame, and a slot's own sequence is that of its last
 change, removal included; slots stay valid as long as ``layout`` does not change.
@@ -14,14 +17,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from engine.brokers.kite.codec import Frame, Kinds, Words
+from engine.brokers.kite.codec import Frame, Words
+from engine.brokers.kite.frame_layout import Kinds
 from engine.brokers.kite.packets import (
     ASKS,
     BIDS,
@@ -29,38 +31,38 @@ from engine.brokers.kite.packets import (
     CLOSE,
     EXCHANGE_TIME,
     LAST,
-    LEVEL_WORDS,
-    LEVELS,
+    LAST_TRADE_TIME,
     OPEN_INTEREST,
-    ORDERS_SHIFT,
     PRICE_WORDS,
     TOKEN,
     VOLUME,
     WORDS,
     PacketKind,
     price_decimals,
-    price_of,
 )
-from engine.core.quotes import DepthLevel, Quote
+from engine.core.quotes import Quote
 from engine.core.vocabulary import QuoteState
+from engine.market.packet_order import STAMP_SHIFT, Keys, is_late, order_keys
+from engine.market.packet_quote import NS_PER_S, TIME_AHEAD_MAX_S, packet_quote
 from engine.market.token_map import ABSENT, Slots, TokenMap
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 _Item = TypeVar("_Item", bound=np.generic)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NS_PER_US = 1_000
-_NS_PER_S = 1e9
 _FEW = 4
 """Up to this many packets a loop over them is cheaper than the fixed cost of whole-array operations."""
 _FIRST_CAPACITY = 512
+_TRUE = b"\x01"
+_FULL = int(PacketKind.FULL)
 # One row of stamps per slot.
 _SEQUENCE, _RECEIVED, _MARKET, _KIND, _PATH = range(5)
 _STAMPS = 5
 _STAMP = struct.Struct("=5q")
 _ROW_BYTES = WORDS * 4
 _IS_PRICE = np.isin(np.arange(WORDS), PRICE_WORDS)
+_IS_TIME = np.isin(np.arange(WORDS), (LAST_TRADE_TIME, EXCHANGE_TIME))
+ANY_CONNECTION = -1
 
 
 class Applied(NamedTuple):
@@ -101,6 +103,8 @@ class QuotesBoard:
         self._scale: Floats = np.ones(self._capacity, np.float64)
         self._token_at: npt.NDArray[np.uint32] = np.zeros(self._capacity, np.uint32)
         self._generation: Integers = np.zeros(self._capacity, np.int64)
+        self._assigned: Integers = np.full(self._capacity, ANY_CONNECTION, np.int64)
+        self._keys: Keys = np.zeros(self._capacity, np.uint64)
         self._slot_of: dict[int, int] = {}
         self._free: list[int] = []
         self._used = 0
@@ -109,6 +113,8 @@ class QuotesBoard:
         self._sequence = 0
         self._layout = 0
         self._unknown = 0
+        self._out_of_order = 0
+        self._disowned_stamps = 0
         self._stamp = bytearray(_STAMP.size)
         self._bind()
 
@@ -128,6 +134,19 @@ class QuotesBoard:
     def unknown_packets(self) -> int:
         """Packets about instruments without a slot, dropped so far (they trail behind an unsubscription)."""
         return self._unknown
+
+    @property
+    def out_of_order(self) -> int:
+        """Packets older than what was held about their instrument, refused so far."""
+        return self._out_of_order
+
+    @property
+    def disowned_stamps(self) -> int:
+        """Packets older than what was held, taken all the same because the held stamp lay ahead of the market clock.
+
+        More than a few say that the clock is behind, and that the order of packets cannot be judged.
+        """
+        return self._disowned_stamps
 
     def __len__(self) -> int:
         """Instruments on the board."""
@@ -169,13 +188,37 @@ class QuotesBoard:
         self._sequence += 1
         self._layout += 1
         self._map = None
-        self._words[removed] = 0
-        self._stamps[removed] = 0
-        self._stamps[removed, _SEQUENCE] = self._sequence
+        self._forget(np.array(removed, np.intp))
+        self._assigned[removed] = ANY_CONNECTION
         self._token_at[removed] = 0
         self._scale[removed] = 1.0
         self._generation[removed] += 1
         self._free.extend(removed)
+
+    def forget(self, tokens: Iterable[int] | None = None) -> None:
+        """Forget what was received about some instruments and keep their slots; tokens without a slot are passed over.
+
+        Args:
+            tokens: ``None`` for all: time itself has begun anew, as when a replay goes back.
+        """
+        slots = np.flatnonzero(self._token_at[: self._used]) if tokens is None else self.slots_of(tokens)
+        self._sequence += 1
+        self._forget(slots[slots != ABSENT])
+
+    def _forget(self, slots: Slots) -> None:
+        self._words[slots] = 0
+        self._keys[slots] = 0
+        self._stamps[slots] = 0
+        self._stamps[slots, _SEQUENCE] = self._sequence
+
+    def assign(self, tokens: Iterable[int], connection: int) -> None:
+        """Say which connection is to bring these instruments from now on.
+
+        What another one brought is suspect until this one has brought the instrument itself. ``ANY_CONNECTION``, which
+        holds before any call, trusts whichever brought it last. Tokens without a slot are passed over.
+        """
+        slots = self.slots_of(tokens)
+        self._assigned[slots[slots != ABSENT]] = connection
 
     def slot_of(self, token: int) -> int | None:
         """The slot of a token."""
@@ -188,7 +231,7 @@ class QuotesBoard:
 
     def _grow(self) -> None:
         self._capacity = min(self._limit, self._capacity * 2)
-        for name in ("_words", "_stamps", "_token_at", "_generation"):
+        for name in ("_words", "_stamps", "_token_at", "_generation", "_keys"):
             old = getattr(self, name)
             new = np.zeros((self._capacity, *old.shape[1:]), old.dtype)
             new[: len(old)] = old
@@ -196,6 +239,9 @@ class QuotesBoard:
         scale = np.ones(self._capacity, np.float64)
         scale[: len(self._scale)] = self._scale
         self._scale = scale
+        assigned = np.full(self._capacity, ANY_CONNECTION, np.int64)
+        assigned[: len(self._assigned)] = self._assigned
+        self._assigned = assigned
         self._bind()
 
     def _bind(self) -> None:
@@ -203,7 +249,9 @@ class QuotesBoard:
         self._rows = self._words.view(f"V{self._words.strides[0]}").reshape(-1)
         self._stamp_rows = self._stamps.view(f"V{self._stamps.strides[0]}").reshape(-1)
         self._stamp_item = np.frombuffer(self._stamp, self._stamp_rows.dtype)
+        self._stamp_kinds = self._stamps.reshape(-1)[_KIND:]
         self._words_memory = self._words.data.cast("B")
+        self._keys_memory = self._keys.data
         self._stamps_memory = self._stamps.data.cast("B")
 
     # ------------------------------------------------------------------ writing
@@ -253,6 +301,13 @@ class QuotesBoard:
             if slot is None:
                 self._unknown += 1
                 continue
+            key = words.item(index, EXCHANGE_TIME) << STAMP_SHIFT | words.item(index, VOLUME)
+            if key < self._keys_memory[slot] and slot not in slots:
+                one, ones = np.array([slot], np.intp), np.array([key], np.uint64)
+                if self._late(one, ones, kinds[index : index + 1], received_ns, market_ns)[0]:
+                    self._refuse(one, path)
+                    continue
+            self._keys_memory[slot] = key
             start = slot * _ROW_BYTES
             self._words_memory[start : start + _ROW_BYTES] = words[index].tobytes()
             _STAMP.pack_into(
@@ -282,16 +337,38 @@ class QuotesBoard:
             known = slots != ABSENT
             self._unknown += len(slots) - int(known.sum())
             slots, words, kinds = slots[known], words[known], kinds[known]
+        keys = order_keys(words)
+        smaller = keys < self._keys.take(slots)
+        if _TRUE in smaller.tobytes():
+            late = smaller
+            late[smaller] = self._late(slots[smaller], keys[smaller], kinds[smaller], received_ns, market_ns)
+            self._refuse(slots[late], path)
+            slots, words, kinds, keys = slots[~late], words[~late], kinds[~late], keys[~late]
+        self._keys[slots] = keys
         self._rows[slots] = words.view(self._rows.dtype).reshape(-1)
-        _STAMP.pack_into(self._stamp, 0, self._sequence, received_ns, market_ns, PacketKind.FULL, path)
-        if frame.is_full:
-            self._stamp_rows[slots] = self._stamp_item
-        else:
-            stamps = np.empty((len(slots), _STAMPS), np.int64)
-            stamps[:] = np.frombuffer(self._stamp, np.int64)
-            stamps[:, _KIND] = kinds
-            self._stamp_rows[slots] = stamps.view(self._stamp_rows.dtype).reshape(-1)
+        _STAMP.pack_into(self._stamp, 0, self._sequence, received_ns, market_ns, _FULL, path)
+        self._stamp_rows.put(slots, self._stamp_item)
+        if not frame.is_full:
+            self._stamp_kinds.put(slots * _STAMPS, kinds)
         return slots, words, kinds
+
+    def _late(self, slots: Slots, keys: Keys, kinds: Kinds, received_ns: int, market_ns: int) -> npt.NDArray[np.bool_]:
+        """Which of packets with a smaller key than the held one are older than it."""
+        late, disowned = is_late(
+            keys,
+            kinds,
+            self._keys[slots],
+            self._stamps[slots, _KIND],
+            waited_ns=received_ns - self._stamps[slots, _RECEIVED],
+            market_ns=market_ns,
+        )
+        self._disowned_stamps += disowned
+        return late
+
+    def _refuse(self, slots: Slots, path: int) -> None:
+        """Count packets that came too late. The path is proved all the same: what is held is newer than what it has."""
+        self._out_of_order += len(slots)
+        self._stamps[slots, _PATH] = path
 
     # ------------------------------------------------------------------ reading
 
@@ -335,6 +412,11 @@ class QuotesBoard:
         return _read_only(self._stamps[: self._used, _PATH])
 
     @property
+    def assigned(self) -> Integers:
+        """The connection that is to bring each slot; ``ANY_CONNECTION`` where it does not matter."""
+        return _read_only(self._assigned[: self._used])
+
+    @property
     def words(self) -> Words:
         """The packets themselves, shape (slots, 46), in the layout of ``engine.brokers.kite.packets``."""
         return _read_only(self._words[: self._used])
@@ -342,7 +424,8 @@ class QuotesBoard:
     def values(self, word: int, slots: Slots) -> Floats:
         """One column at ``slots`` as float64: rupees for prices, units, epoch seconds for times.
 
-        NaN where it is not known: no such slot (-1), a packet kind without it, or a price of 0 (Kite's word for none).
+        NaN where it is not known: no such slot (-1), a packet kind without it, a price of 0 (Kite's word for none), or
+        a time more than a day after its receipt. A time of 0 is Kite's word for never.
         """
         if not self._used:
             return np.full(len(slots), np.nan)
@@ -353,6 +436,9 @@ class QuotesBoard:
         if _IS_PRICE[word]:
             known &= raw != 0
             values /= self._scale.take(slots, mode="clip")
+        if _IS_TIME[word]:
+            received_s = self._stamps[:, _MARKET].take(slots, mode="clip") / NS_PER_S
+            known &= values <= received_s + TIME_AHEAD_MAX_S
         values[~known] = np.nan
         return values
 
@@ -386,7 +472,7 @@ class QuotesBoard:
             return np.full(len(slots), np.nan)
         received = self._stamps[:, _RECEIVED].take(slots, mode="clip")
         known = (self._stamps[:, _KIND].take(slots, mode="clip") != PacketKind.NONE) & (slots >= 0)
-        return np.where(known, (now_ns - received) / _NS_PER_S, np.nan)
+        return np.where(known, np.maximum(now_ns - received, 0) / NS_PER_S, np.nan)
 
     def quote(self, token: int, *, now_ns: int, states: StateSource) -> Quote | None:
         """What is known of one instrument, as an object with exact prices; ``None`` if it is not on the board."""
@@ -397,36 +483,13 @@ class QuotesBoard:
         _, received, market, kind, _ = self._stamps[slot].tolist()
         if kind == PacketKind.NONE:
             return Quote(token=token, state=state)
-        words: list[int] = self._words[slot].tolist()
-        carries = CARRIES[kind]
-        decimals = price_decimals(token)
-
-        def price(word: int) -> Decimal | None:
-            return price_of(words[word], decimals) if words[word] else None
-
-        seconds = words[EXCHANGE_TIME]
-        return Quote(
-            token=token,
+        return packet_quote(
+            self._words[slot].tolist(),
+            PacketKind(kind),
             state=state,
-            last=price(LAST),
-            bids=_levels(words, BIDS, decimals),
-            asks=_levels(words, ASKS, decimals),
-            volume=words[VOLUME] if carries[VOLUME] else None,
-            open_interest=words[OPEN_INTEREST] if carries[OPEN_INTEREST] else None,
-            previous_close=price(CLOSE),
-            exchange_time=_EPOCH + timedelta(seconds=seconds) if seconds else None,
-            received_time=_EPOCH + timedelta(microseconds=market // _NS_PER_US),
-            age_s=(now_ns - received) / _NS_PER_S,
+            market_ns=market,
+            age_s=max(0, now_ns - received) / NS_PER_S,
         )
-
-
-def _levels(words: list[int], first: int, decimals: int) -> tuple[DepthLevel, ...]:
-    """The levels of one side that have a price."""
-    return tuple(
-        DepthLevel(price_of(words[word + 1], decimals), words[word], words[word + 2] >> ORDERS_SHIFT)
-        for word in range(first, first + LEVELS * LEVEL_WORDS, LEVEL_WORDS)
-        if words[word + 1]
-    )
 
 
 def _read_only(column: npt.NDArray[_Item]) -> npt.NDArray[_Item]:

@@ -1,10 +1,14 @@
 """How far each quote may be trusted, judged for whole columns.
 
-STALE is about the *path*: the connection that brought the quote is silent beyond the limit, is gone, or was replaced
-and nothing about this instrument has come since. An old price on a live path is LIVE, with its age.
+STALE is about the *path*: the connection that brought the quote is silent beyond the limit, is gone, was replaced, or
+is no longer the one that is to bring this instrument, and nothing about it has come the right way since. An old price
+on a live path is LIVE, with its age.
 
-Invariant: the first of these that holds is the state: UNKNOWN (nothing received), CLOSED (its segment's session is
-over), STALE, FROZEN, CROSSED, ONE_SIDED, LIVE.
+CLOSED is about the instrument's own session: that of its segment, or the end of its contract, which on the expiry day
+comes before the end of the session. FROZEN is what the exchange does not move although others of the day still trade.
+
+Invariant: the first of these that holds is the state: UNKNOWN (nothing received), CLOSED, STALE, FROZEN, CROSSED,
+ONE_SIDED, LIVE. Only a packet that carries a book is CROSSED or ONE_SIDED.
 """
 
 from __future__ import annotations
@@ -17,8 +21,8 @@ import numpy.typing as npt
 from engine.brokers.kite.packets import ASKS, BIDS, SEGMENT_MASK, PacketKind
 from engine.core.views import Integers
 from engine.core.vocabulary import QuoteState
-from engine.market.quotes_board import QuotesBoard
-from engine.market.token_map import Slots
+from engine.market.quotes_board import ANY_CONNECTION, QuotesBoard
+from engine.market.token_map import Slots, Tokens
 
 States = npt.NDArray[np.uint8]
 
@@ -29,6 +33,11 @@ _LIFE_BITS = 32
 """A path is a connection's number in the high half and its life (how often it was made) in the low half."""
 _SEGMENTS = 256
 _NS_PER_S = 1e9
+
+
+def connections_of_paths(paths: Integers) -> Integers:
+    """The number of the connection that each path belongs to."""
+    return paths >> _LIFE_BITS
 
 
 class FeedHealth:
@@ -69,11 +78,11 @@ class FeedHealth:
         """Seconds since its last byte; ``None`` when it is not connected."""
         if not self._up[connection]:
             return None
-        return (now_ns - int(self._heard_ns[connection])) / _NS_PER_S
+        return max(0, now_ns - int(self._heard_ns[connection])) / _NS_PER_S
 
     def suspect(self, paths: npt.NDArray[np.int64], now_ns: int, silence_limit_ns: int) -> npt.NDArray[np.bool_]:
         """Which of ``paths`` cannot be trusted now."""
-        connections = paths >> _LIFE_BITS
+        connections = connections_of_paths(paths)
         silent = ~self._up | (now_ns - self._heard_ns > silence_limit_ns)
         replaced = (paths & ((1 << _LIFE_BITS) - 1)) != self._life[connections]
         suspect: npt.NDArray[np.bool_] = silent[connections] | replaced
@@ -92,16 +101,27 @@ class Staleness:
         self._health = health
         self._silence_limit_ns = int(silence_limit_s * _NS_PER_S)
         self._open = np.zeros(_SEGMENTS, np.bool_)
-        self._frozen: npt.NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self._frozen: Tokens = np.zeros(0, np.uint32)
+        self._frozen_segments = np.zeros(_SEGMENTS, np.bool_)
+        self._ended: Tokens = np.zeros(0, np.uint32)
 
     def set_open_segments(self, segments: Iterable[int]) -> None:
         """Say which segments (low byte of the token: 2 NFO, 5 BFO, 9 indices) are in session; others are closed."""
         self._open[:] = False
         self._open[list(segments)] = True
 
-    def set_frozen(self, tokens: Iterable[int]) -> None:
-        """Say which instruments the exchange does not move now (indices in the closing auction)."""
+    def set_frozen(self, tokens: Iterable[int], segments: Iterable[int] = ()) -> None:
+        """Say what the exchange does not move now: in the closing auction some indices, and the cash segments whole.
+
+        An instrument whose segment is not in session is CLOSED all the same.
+        """
         self._frozen = np.array(sorted(tokens), np.uint32)
+        self._frozen_segments[:] = False
+        self._frozen_segments[list(segments)] = True
+
+    def set_ended(self, tokens: Iterable[int]) -> None:
+        """Say which contracts have ended although their segment is in session: they are closed for good."""
+        self._ended = np.array(sorted(tokens), np.uint32)
 
     def states(self, board: QuotesBoard, slots: Slots, now_ns: int) -> States:
         """``QuoteState`` of each slot at ``now_ns`` (monotonic); -1 in ``slots`` is UNKNOWN."""
@@ -116,13 +136,25 @@ class Staleness:
         has_depth = kinds == PacketKind.FULL
         states[has_depth & ((bid == 0) != (ask == 0))] = QuoteState.ONE_SIDED
         states[has_depth & (bid != 0) & (ask != 0) & (bid >= ask)] = QuoteState.CROSSED
+        segments = tokens & SEGMENT_MASK
+        states[self._frozen_segments[segments]] = QuoteState.FROZEN
         if len(self._frozen):
             states[np.isin(tokens, self._frozen)] = QuoteState.FROZEN
         paths = board.paths.take(slots, mode="clip")
         states[self._health.suspect(paths, now_ns, self._silence_limit_ns)] = QuoteState.STALE
-        states[~self._open[tokens & SEGMENT_MASK]] = QuoteState.CLOSED
+        assigned = board.assigned.take(slots, mode="clip")
+        states[(assigned != ANY_CONNECTION) & (connections_of_paths(paths) != assigned)] = QuoteState.STALE
+        states[~self._open[segments]] = QuoteState.CLOSED
+        if len(self._ended):
+            states[np.isin(tokens, self._ended)] = QuoteState.CLOSED
         states[(kinds == PacketKind.NONE) | (slots < 0)] = QuoteState.UNKNOWN
         return states
+
+    def states_count(self, board: QuotesBoard, now_ns: int) -> dict[str, int]:
+        """How many instruments of the board are in each state at ``now_ns`` (monotonic), by the state's name."""
+        slots = np.flatnonzero(board.tokens)
+        counts = np.bincount(self.states(board, slots, now_ns), minlength=len(QuoteState))
+        return {state.name: int(counts[state]) for state in QuoteState}
 
     def marks(self, board: QuotesBoard, slots: Slots, now_ns: int) -> Integers:
         """A number of each slot that is another one whenever its packet or its state is; -1 in ``slots`` is UNKNOWN."""

@@ -42,11 +42,12 @@ class TokenMap:
         tokens = np.fromiter(self._slot_of.keys(), np.uint32, len(self._slot_of))
         slots = np.fromiter(self._slot_of.values(), np.intp, len(self._slot_of))
         bits = min(max(2 * len(tokens).bit_length() + 1, _BITS_MIN), _BITS_MAX)
-        self._shift = np.uint32(_WORD_BITS - bits)
+        # Arrays without dimensions: with scalars the same operations take half as long again on short columns.
+        self._shift = np.array(_WORD_BITS - bits, np.uint32)
         fewest = len(tokens) + 1
         multiplier = _GOLDEN
         for _ in range(_ATTEMPTS):
-            factor = np.uint32(multiplier)
+            factor = np.array(multiplier, np.uint32)
             # Filled with a slot in use, not with 0: a free slot holds token 0, which a packet could name too.
             table = np.full(1 << bits, slots[0] if len(slots) else 0, np.intp)
             places = (tokens * factor) >> self._shift

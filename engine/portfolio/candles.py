@@ -57,6 +57,9 @@ class M2mCandleMaker:
         self._waiting: dict[tuple[datetime, StrategyNumber], M2mCandle] = {}
         self._saving = asyncio.Lock()
         self._dropped = 0
+        self._delete_from: datetime | None = None
+        self._restarts = 0
+        self._kept: tuple[datetime, dict[StrategyNumber, M2mCandle]] | None = None
 
     @property
     def dropped(self) -> int:
@@ -71,6 +74,52 @@ class M2mCandleMaker:
     def is_due(self, moment: datetime) -> bool:
         """Whether ``moment`` has reached a grid point that has not been sampled. Time never runs backwards here."""
         return self._newest is None or floor_to(moment, self._grid) > self._newest
+
+    def due(self, moment: datetime, most: int) -> tuple[datetime, ...]:
+        """Grid points up to ``moment`` that have no sample, oldest first; the newest alone when there are more."""
+        newest = floor_to(moment, self._grid)
+        if self._newest is None:
+            return (newest,)
+        count = (newest - self._newest) // self._grid
+        if count > most:
+            return (newest,)
+        return tuple(self._newest + step * self._grid for step in range(1, count + 1))
+
+    def keep(self) -> None:
+        """Remember what has been sampled: a restart does not forget it. Called when what is held has changed."""
+        if self._newest is not None:
+            minute = floor_to(self._newest, MINUTE)
+            self._kept = (self._newest, {one: bar for one, bar in self._running.items() if bar.minute == minute})
+
+    def restart(self, moment: datetime, *, changed_at: datetime | None = None) -> None:
+        """Forget everything of ``moment`` and later: at once here, in the database before anything is saved or read.
+
+        What was sampled before the newest change of what is held stays: it cannot be sampled again, because what was
+        held then is held no more. ``changed_at`` is that change's market time when another process has seen it; the
+        rest of its minute is left as it is.
+        """
+        self._newest = None
+        self._running.clear()
+        first = floor_to(moment, MINUTE)
+        kept: dict[StrategyNumber, M2mCandle] = {}
+        if self._kept is not None and self._kept[0] >= moment:
+            self._newest, kept = self._kept
+            first = floor_to(self._newest, MINUTE)
+        elif changed_at is not None and changed_at >= moment:
+            first = floor_to(changed_at, MINUTE) + MINUTE
+            self._newest = first - self._grid
+        self._running.update(kept)
+        self._waiting = {key: part for key, part in self._waiting.items() if key[0] < first}
+        self._waiting |= {(bar.minute, number): bar for number, bar in kept.items()}
+        self._delete_from = first if self._delete_from is None else min(first, self._delete_from)
+        self._restarts += 1
+
+    async def _delete(self) -> None:
+        """Delete what a restart has forgotten."""
+        while (first := self._delete_from) is not None:
+            await self._candles.delete_from(first)
+            if self._delete_from == first:
+                self._delete_from = None
 
     def sample(self, moment: datetime, values: Iterable[tuple[StrategyNumber, Decimal]]) -> bool:
         """Take one valuation of each strategy at the grid point of ``moment`` (aware, market time).
@@ -108,6 +157,8 @@ class M2mCandleMaker:
         """
         saved = 0
         async with self._saving:
+            await self._delete()
+            restarts = self._restarts
             while self._waiting and saved < self._waiting_max:
                 batch = dict(list(self._waiting.items())[: self._batch_max])
                 for key in batch:
@@ -115,10 +166,18 @@ class M2mCandleMaker:
                 try:
                     await self._candles.save(tuple(batch.values()))
                 except (StorageError, asyncio.CancelledError):
+                    if self._restarts != restarts:
+                        batch = {key: part for key, part in batch.items() if self._is_kept(key[0])}
                     self._put_back(batch)
                     raise
                 saved += len(batch)
+                if self._restarts != restarts:
+                    break  # what was just saved is forgotten; the next save deletes it first
         return saved
+
+    def _is_kept(self, minute: datetime) -> bool:
+        """Whether a restart has not forgotten a minute."""
+        return self._delete_from is None or minute < self._delete_from
 
     def _put_back(self, batch: dict[tuple[datetime, StrategyNumber], M2mCandle]) -> None:
         newer = self._waiting
@@ -139,6 +198,7 @@ class M2mCandleMaker:
     async def between(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
         """Stored candles with minute in [start, end), together with what is not saved yet, oldest first."""
         async with self._saving:
+            await self._delete()
             stored = {candle.minute: candle for candle in await self._candles.between(strategy, start, end)}
             for (minute, number), part in self._waiting.items():
                 if number == strategy and start <= minute < end:

@@ -92,6 +92,8 @@ class PortfolioService:
         )
         self._columns: LegColumns | None = None
         self._candle_trouble = ""
+        self._changed_at: datetime | None = None
+        self._keeper.listen(lambda _: self._maker.keep())
 
     @property
     def book(self) -> PortfolioBook:
@@ -125,6 +127,8 @@ class PortfolioService:
         """
         await self._keeper.load()
         self._columns = None
+        legs = [leg for one in self.book.strategies(archived=True) for leg in self.book.standings(one.number)]
+        self._changed_at = max((leg.last_entry_at for leg in legs if leg.last_entry_at is not None), default=None)
 
     async def on_trades(self, trades: Sequence[Trade]) -> tuple[LedgerEntry, ...]:
         """Book fills, each exactly once however often it is offered; returns the entries that are new.
@@ -232,13 +236,25 @@ class PortfolioService:
     # Candles
 
     def sample(self) -> bool:
-        """Take one valuation of each strategy if market time has reached a new grid point.
+        """Take one valuation of each strategy at each grid point that market time has reached; see ``sample_to``."""
+        return self.sample_to(self._clock.market_now())
 
-        Call it after all frames received up to that point. A strategy takes part while it has an open leg, or once it
-        has traded on this exchange day; it is left out while any open leg has no trusted last price.
+    def sample_to(self, moment: datetime) -> bool:
+        """Take one valuation of each strategy at each grid point up to ``moment`` that has none.
+
+        Called before a frame received at ``moment`` is applied, and by a timer: what is valued at a grid point saw just
+        the frames before it, so the same frames give the same candles however they are spread over real time. Beyond a
+        few points behind, only the newest is taken: what nobody watched stays a gap. A strategy takes part while it has
+        an open leg, or once it has traded on this exchange day; it is left out while any open leg has no trusted last
+        price.
         """
-        now = self._clock.market_now()
-        if not self._maker.is_due(now) or not self._is_session_open(now):
+        taken = False
+        for point in self._maker.due(moment, self._settings.grid_catch_up_max):
+            taken = self._sample_at(point) or taken
+        return taken
+
+    def _sample_at(self, now: datetime) -> bool:
+        if not self._is_session_open(now):
             return False
         self.book.start_day(now.astimezone(self._zone).date())
         legs, values = self.fast_values()
@@ -271,6 +287,13 @@ class PortfolioService:
     def running_candle(self, strategy: StrategyNumber) -> M2mCandle | None:
         """The newest candle as sampled by this engine; ``None`` before the first sample."""
         return self._maker.running(strategy)
+
+    def restart(self, moment: datetime) -> None:
+        """Forget the candles of ``moment`` (aware, market time) and later: a replay begins again there.
+
+        Those from before the newest fill or transfer stay: what was held then is not held when they come again.
+        """
+        self._maker.restart(moment, changed_at=self._changed_at)
 
     async def save_candles(self) -> None:
         """Save what is unsaved; a database that does not answer is said and tried again later."""

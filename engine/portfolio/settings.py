@@ -25,6 +25,8 @@ class PortfolioSettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_s: float = 5.0
     grid: timedelta = timedelta(milliseconds=100)
     """Money is sampled at multiples of this of market time."""
+    grid_catch_up_max: int = 20
+    """Grid points that are caught up at once, when nothing came between; further behind, only the newest is taken."""
     sample_wait_s: float = 0.1
     """Machine time between two looks at the grid."""
     candle_save_interval_s: float = 5.0

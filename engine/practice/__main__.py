@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.practice.settings import ExchangeSettings, ServiceSettings
+from engine.practice.settings import RELAY_KEY, RELAY_TOKEN, ExchangeSettings, ServiceSettings
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,7 +16,8 @@ def parser() -> argparse.ArgumentParser:
     line = argparse.ArgumentParser(
         prog="python -m engine.practice",
         description="A small exchange that speaks Kite Connect v3 on loopback (key and token: practice / practice).",
-        epilog="exit codes: 0 ended, 2 unusable input or book, 3 already running on this folder, 4 port in use",
+        epilog="exit codes: 0 ended, 2 unusable input or book, 3 already running on this folder, 4 port in use, "
+        "5 ended by a fault that was asked for",
     )
     line.add_argument(
         "--state", type=Path, required=True, metavar="DIR", help="folder of the book; one exchange per folder"
@@ -29,6 +30,15 @@ def parser() -> argparse.ArgumentParser:
     )
     line.add_argument("--instruments", type=Path, metavar="FILE", help="a Kite instruments dump, plain or gzip")
     line.add_argument("--snapshot", type=Path, metavar="FILE", help="an option-chain JSON of the exchange's website")
+    line.add_argument("--tape", type=Path, metavar="FOLDER", help="play a recording; it starts paused")
+    line.add_argument("--play", action="store_true", help="with --tape: begin to play at once")
+    line.add_argument("--relay", action="store_true", help=f"relay a live feed; {RELAY_KEY} and {RELAY_TOKEN} open it")
+    line.add_argument("--relay-root", default="", metavar="URL", help="REST of the feed to relay")
+    line.add_argument("--relay-stream", default="", metavar="URL", help="its ticker (ws:// or wss://)")
+    line.add_argument("--faults", type=Path, metavar="FILE", help="a JSON plan of faults by chance")
+    line.add_argument(
+        "--accounts", type=int, default=1, metavar="N", help="practice, practice2, …: each with its own book and limits"
+    )
     line.add_argument(
         "--clients-lock",
         "--parent-lock",
@@ -57,6 +67,16 @@ def settings_from(arguments: Sequence[str] | None) -> tuple[ExchangeSettings, st
         line.error("--closed-pause and --linger must be at least 0")
     if not 0 <= given.port <= 65_535:
         line.error("--port must lie between 0 and 65535")
+    feeds = [given.tape is not None, given.relay, given.instruments is not None or given.snapshot is not None]
+    if sum(feeds) > 1:
+        line.error("--tape, --relay and --instruments/--snapshot are different markets; give one")
+    if given.relay and not (given.relay_root and given.relay_stream):
+        line.error("--relay needs --relay-root and --relay-stream")
+    most = ServiceSettings().max_accounts
+    if not 1 <= given.accounts <= most:
+        line.error(f"--accounts must lie between 1 and {most}")
+    if given.play and given.tape is None:
+        line.error("--play goes with --tape")
     service = ServiceSettings(
         step_seconds=given.step,
         closed_pause_seconds=given.closed_pause,
@@ -70,6 +90,12 @@ def settings_from(arguments: Sequence[str] | None) -> tuple[ExchangeSettings, st
         start=given.start,
         instruments=given.instruments,
         snapshot=given.snapshot,
+        tape=given.tape,
+        play=given.play,
+        faults=given.faults,
+        accounts=given.accounts,
+        relay_root=given.relay_root if given.relay else "",
+        relay_stream=given.relay_stream if given.relay else "",
         clients_lock=given.clients_lock,
         linger=given.linger,
         service=service,

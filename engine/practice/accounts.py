@@ -1,7 +1,7 @@
-"""Who may talk to the exchange: the fixed practice credentials, and tokens from the login flow.
+"""Who may talk to the exchange: the fixed practice credentials of every account, and tokens from the login flow.
 
-Invariant: a request token works once and for a few minutes; an access token works until it is deleted or the
-process ends, and the fixed one always.
+Invariant: a request token works once and for a few minutes; an access token works until it is deleted, every token
+expires, or the process ends. The fixed tokens work until they expire, and again after the next login.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.practice.changes import ACCOUNT
@@ -19,8 +20,46 @@ from engine.practice.wire import ErrorType, KiteError
 
 API_KEY = "practice"
 FIXED_TOKEN = "practice"  # noqa: S105 - the public credential of a loopback-only simulation
-_SECRET = "practice"  # noqa: S105 - as above
 _TOKEN_BYTES = 16
+_USER_PREFIX = "PR"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One account's public credentials; key, fixed token and secret are the same word.
+
+    Attributes:
+        seat: Number of the account in its venue, from 0.
+        user_id: The broker's user id.
+        api_key: Key, fixed access token and secret.
+    """
+
+    seat: int
+    user_id: str
+    api_key: str
+
+    @property
+    def name(self) -> str:
+        """The account holder."""
+        return "Practice Account" if self.seat == 0 else f"Practice Account {self.seat + 1}"
+
+
+FIRST = AccountRow(0, ACCOUNT, API_KEY)
+
+
+def account_rows(count: int) -> list[AccountRow]:
+    """Return the accounts of a venue: ``practice``, ``practice2``, ``practice3`` and so on."""
+    return [account_row(seat) for seat in range(count)]
+
+
+def account_row(seat: int) -> AccountRow:
+    """Return the account of a number."""
+    return AccountRow(seat, f"{_USER_PREFIX}{seat + 1:04d}", f"{API_KEY}{seat + 1}") if seat else FIRST
+
+
+def key_of(user_id: str) -> str:
+    """Return the key of a user id of this exchange."""
+    return account_row(int(user_id.removeprefix(_USER_PREFIX)) - 1).api_key
 
 
 def token_error() -> KiteError:
@@ -29,18 +68,23 @@ def token_error() -> KiteError:
 
 
 class Accounts:
-    """Credentials and the profile of the one account.
+    """Credentials of the venue's accounts.
 
     Args:
         settings: Lifetimes and bounds.
         wall: Monotonic clock in seconds.
+        rows: The accounts.
     """
 
-    def __init__(self, settings: ServiceSettings, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: ServiceSettings, wall: Callable[[], float], rows: Sequence[AccountRow] = (FIRST,)
+    ) -> None:
         self._settings = settings
         self._wall = wall
-        self._requests: OrderedDict[str, float] = OrderedDict()
-        self._tokens: OrderedDict[str, None] = OrderedDict()
+        self._rows = {row.api_key: row for row in rows}
+        self._requests: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._tokens: OrderedDict[str, str] = OrderedDict()
+        self._expired: set[str] = set()
 
     def authorise(self, header: str | None) -> str:
         """Check an ``Authorization`` header and return its key.
@@ -55,13 +99,36 @@ class Accounts:
         return api_key
 
     def is_valid(self, api_key: str, token: str) -> bool:
-        """Tell whether a key and a token belong together."""
-        return api_key == API_KEY and (token == FIXED_TOKEN or token in self._tokens)
+        """Tell whether a key and a token belong together and the token is alive."""
+        if api_key not in self._rows:
+            return False
+        return (token == api_key and api_key not in self._expired) or self._tokens.get(token) == api_key
 
-    def new_request_token(self) -> str:
+    def row(self, api_key: str) -> AccountRow | None:
+        """Return the account of a key."""
+        return self._rows.get(api_key)
+
+    def claimed(self, header: str | None) -> str:
+        """Return the user id that a header claims to be, unchecked; empty when it names no account."""
+        api_key, _, _ = (header or "").partition(" ")[2].partition(":")
+        row = self._rows.get(api_key)
+        return row.user_id if row is not None else ""
+
+    def expire(self, user_id: str = "") -> None:
+        """Let every token die (of one account, when it is named)."""
+        keys = {row.api_key for row in self._rows.values() if user_id in {"", row.user_id}}
+        self._expired |= keys
+        for token in [token for token, key in self._tokens.items() if key in keys]:
+            del self._tokens[token]
+
+    def revive(self) -> None:
+        """Let the fixed tokens work again."""
+        self._expired.clear()
+
+    def new_request_token(self, api_key: str = API_KEY) -> str:
         """Return a request token, as the login page hands it to the redirect address."""
         token = secrets.token_hex(_TOKEN_BYTES)
-        self._requests[token] = self._wall() + self._settings.request_token_seconds
+        self._requests[token] = (api_key, self._wall() + self._settings.request_token_seconds)
         while len(self._requests) > self._settings.max_request_tokens:
             self._requests.popitem(last=False)
         return token
@@ -72,15 +139,18 @@ class Accounts:
         Raises:
             KiteError: HTTP 403: wrong key, unknown, used or expired request token, or wrong checksum.
         """
-        expected = hashlib.sha256(f"{api_key}{request_token}{_SECRET}".encode()).hexdigest()
-        if api_key != API_KEY:
+        if api_key not in self._rows:
             raise KiteError(403, ErrorType.TOKEN, "Invalid `api_key`.")
+        # An account's secret is its key: public, because nothing but the simulation stands behind it.
+        expected = hashlib.sha256(f"{api_key}{request_token}{api_key}".encode()).hexdigest()
         if not hmac.compare_digest(expected, checksum):
             raise KiteError(403, ErrorType.TOKEN, "Invalid `checksum`.")
-        if self._requests.pop(request_token, -1.0) < self._wall():
+        owner, until = self._requests.pop(request_token, ("", -1.0))
+        if owner != api_key or until < self._wall():
             raise KiteError(403, ErrorType.TOKEN, "Token is invalid or has expired.")
         token = secrets.token_hex(_TOKEN_BYTES)
-        self._tokens[token] = None
+        self._tokens[token] = api_key
+        self._expired.discard(api_key)
         while len(self._tokens) > self._settings.max_request_tokens:
             self._tokens.popitem(last=False)
         return token
@@ -96,13 +166,13 @@ class Accounts:
         self._tokens.pop(token, None)
 
 
-def profile() -> dict[str, Any]:
+def profile(row: AccountRow = FIRST) -> dict[str, Any]:
     """Return ``GET /user/profile``."""
     return {
-        "user_id": ACCOUNT,
+        "user_id": row.user_id,
         "user_type": "individual",
-        "email": "practice@localhost",
-        "user_name": "Practice Account",
+        "email": f"{row.api_key}@localhost",
+        "user_name": row.name,
         "user_shortname": "Practice",
         "broker": "ZERODHA",
         "exchanges": ["NSE", "BSE", "NFO", "BFO"],
@@ -113,11 +183,11 @@ def profile() -> dict[str, Any]:
     }
 
 
-def session_data(token: str, login_time: str) -> dict[str, Any]:
+def session_data(token: str, login_time: str, row: AccountRow = FIRST) -> dict[str, Any]:
     """Return ``POST /session/token``."""
-    data = profile()
+    data = profile(row)
     data |= {
-        "api_key": API_KEY,
+        "api_key": row.api_key,
         "access_token": token,
         "public_token": "",
         "enctoken": "",

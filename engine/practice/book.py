@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from engine.practice.orders import Order, Trade
+from engine.practice.standing import AlertRecord, HoldingsRecord, TriggerRecord
 
 _log = logging.getLogger(__name__)
 _FRAME = struct.Struct(">II")
@@ -56,6 +57,20 @@ class TradeRecord(msgspec.Struct, frozen=True, tag="trade"):
     trade: Trade
 
 
+class ConversionRecord(msgspec.Struct, frozen=True, tag="conversion"):
+    """Units of a position that change their product; ``carried`` says whether they were held overnight."""
+
+    moment: float
+    exchange: str
+    symbol: str
+    token: int
+    side: str
+    quantity: int
+    carried: bool
+    old_product: str
+    new_product: str
+
+
 class PostRecord(msgspec.Struct, frozen=True, tag="post"):
     """An order request that reached the exchange, whatever became of it."""
 
@@ -88,7 +103,18 @@ class DayRecord(msgspec.Struct, frozen=True, tag="day"):
     tags: dict[str, int]
 
 
-Record = VenueRecord | ClockRecord | OrderRecord | TradeRecord | PostRecord | DayRecord
+Record = (
+    VenueRecord
+    | ClockRecord
+    | OrderRecord
+    | TradeRecord
+    | ConversionRecord
+    | PostRecord
+    | DayRecord
+    | TriggerRecord
+    | AlertRecord
+    | HoldingsRecord
+)
 
 
 class Book:

@@ -15,6 +15,8 @@ from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from engine.practice.dated_rules import DatedRules
+
 IST = ZoneInfo("Asia/Kolkata")
 _DATA_PACKAGE = "engine.calendar"
 _DAYS_SEARCHED = 30
@@ -88,9 +90,12 @@ class UnderlyingFacts:
 
 
 class TradingCalendar:
-    """Trading days, session times and expiry dates out of the two data files."""
+    """Trading days, session times, expiry dates and dated rules out of the data files."""
 
-    def __init__(self, sessions: Mapping[str, Any], underlyings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, sessions: Mapping[str, Any], underlyings: Mapping[str, Any], rules: Mapping[str, Any] | None = None
+    ) -> None:
+        self.rules = DatedRules(rules or {})
         self._regimes: list[Mapping[str, Any]] = sorted(sessions["derivatives"], key=lambda row: row["from"])
         self._holidays = {day for row in sessions["holidays"] for day in row["days"]}
         self._special = {row["day"]: row for row in sessions.get("special_sessions", ())}
@@ -103,7 +108,8 @@ class TradingCalendar:
         folder = files(_DATA_PACKAGE) / "data"
         sessions = tomllib.loads((folder / "sessions.toml").read_text(encoding="utf-8"))
         underlyings = tomllib.loads((folder / "underlyings.toml").read_text(encoding="utf-8"))
-        return cls(sessions, underlyings)
+        rules = tomllib.loads((folder / "rules.toml").read_text(encoding="utf-8"))
+        return cls(sessions, underlyings, rules)
 
     def is_regular_day(self, day: date) -> bool:
         """Tell whether a full session is held on the day (special sessions do not count)."""

@@ -18,6 +18,7 @@ from engine.practice.wire import Status
 
 ACCOUNT = "PR0001"
 Notify = Callable[[dict[str, Any]], None]
+Watch = Callable[[Record], None]
 
 
 class Changes:
@@ -28,13 +29,18 @@ class Changes:
         ledger: The state.
         notify: Called with the data of each order update after it is durable.
         now: Market time (epoch seconds).
+        account: User id of the account.
     """
 
-    def __init__(self, book: Book, ledger: Ledger, notify: Notify, now: Callable[[], float]) -> None:
+    def __init__(
+        self, book: Book, ledger: Ledger, notify: Notify, now: Callable[[], float], account: str = ACCOUNT
+    ) -> None:
+        self.account = account
         self._book = book
         self._ledger = ledger
         self._notify = notify
         self._now = now
+        self._watch: Watch | None = None
         self._batch: list[Record] = []
         self._updates: list[dict[str, Any]] = []
 
@@ -46,6 +52,10 @@ class Changes:
     def redirect(self, notify: Notify) -> None:
         """Send order updates elsewhere from now on."""
         self._notify = notify
+
+    def watch(self, watch: Watch) -> None:
+        """Have somebody told of every record once it is durable, before the order updates of the same commit."""
+        self._watch = watch
 
     def record(self, record: Record) -> None:
         """Apply a record to the ledger and keep a frozen copy of it for the book."""
@@ -60,7 +70,7 @@ class Changes:
         order.updated_at = self._now()
         self.record(OrderRecord(order.updated_at, order))
         if told is not None:
-            self._updates.append(order.to_update(ACCOUNT, str(told)))
+            self._updates.append(order.to_update(self.account, str(told)))
 
     def commit(self) -> None:
         """Make everything recorded durable, then send the updates.
@@ -76,5 +86,8 @@ class Changes:
             except OSError as error:
                 # Memory is now ahead of the disk: to go on would be to answer for what a restart would not know.
                 raise SystemExit(f"The practice exchange stops: its book cannot be written ({error}).") from error
+        if self._watch is not None:
+            for record in batch:
+                self._watch(record)
         for update in updates:
             self._notify(update)

@@ -1,7 +1,8 @@
-"""What is checked before an order gets an id (refused with HTTP 400), and what the exchange rejects afterwards.
+"""What is checked before an order gets an id: refused at the door with HTTP 400, in the broker's words.
 
-Form and contract rules (unknown words, lot, tick, tag) are refused at the door. Freeze quantity, price bands and
-funds are the exchange's and the risk system's business: the order gets an id and is REJECTED in the book.
+Form and contract rules only (unknown words, lot, tick, tag, what index options do not take). Freeze quantity, price
+bands and funds are the exchange's and the risk system's business (``bands``): there the order gets an id and is
+REJECTED in the book.
 """
 
 from __future__ import annotations
@@ -10,21 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.practice import wire
+from engine.practice.bands import AUTOMATIC, Refusal
 from engine.practice.contracts import Contract
 from engine.practice.orders import Order, OrderChange
+from engine.practice.settings import ServiceSettings
 from engine.practice.wire import input_error
 
 _PAISE = 100
-_AUTOMATIC = -1.0
-_OPTION_BANDS = ((10_00, 5.0), (100_00, 3.0), (500_00, 2.0))
-_OPTION_BAND_ABOVE = 1.0
-_FUTURE_BANDS = ((100_00, 2.0), (500_00, 1.0))
-_FUTURE_BAND_ABOVE = 0.5
-_LPP_SMALL_PREMIUM, _LPP_RUPEES, _LPP_SHARE = 50_00, 20_00, 0.40
 _TICK_SLACK = 1e-4
+_YES = frozenset({"true", "1"})
+_NO = frozenset({"", "false", "0"})
+_FEWEST_LEGS = 2
+_BSE = "BFO"
 
-Refusal = tuple[str, str]
-"""Words for the user, and the risk system's or the exchange's own text."""
 NO_MARKET: Refusal = (
     "The practice exchange has no prices for this instrument, so it cannot be traded here.",
     "PRACTICE:No market",
@@ -38,22 +37,30 @@ NO_LAST_PRICE: Refusal = (
 
 @dataclass(frozen=True, slots=True)
 class PlaceRequest:
-    """A well-formed placement: prices in paise, quantity in units."""
+    """A well-formed placement: prices in paise, quantity in units, time to live in minutes (0: none).
 
+    ``legs`` and ``leg_quantity`` are an iceberg's (0: none); ``autoslice`` asks for a split above the freeze quantity.
+    """
+
+    variety: str
     contract: Contract
     side: str
     order_type: str
     product: str
     validity: str
+    validity_ttl: int
     quantity: int
     price: int
     trigger: int
     market_protection: float
     tag: str | None
+    autoslice: bool
+    legs: int
+    leg_quantity: int
 
 
 def read_placement(
-    variety: str, form: Mapping[str, str], contracts: Mapping[str, Contract], tag_length: int
+    variety: str, form: Mapping[str, str], contracts: Mapping[str, Contract], settings: ServiceSettings
 ) -> PlaceRequest:
     """Check the form of a placement.
 
@@ -61,77 +68,106 @@ def read_placement(
         KiteError: With HTTP 400 and the reason in words.
     """
     check_variety(variety)
-    exchange = _required(form, "exchange")
-    symbol = _required(form, "tradingsymbol")
-    if exchange not in wire.TRADED_EXCHANGES:
-        raise input_error(
-            f"Invalid `exchange`: {exchange}. The practice exchange trades {_words(wire.TRADED_EXCHANGES)}."
-        )
-    contract = contracts.get(f"{exchange}:{symbol}")
-    if contract is None or contract.is_index:
-        raise input_error("The instrument you are placing an order for has either expired or does not exist.")
+    contract = _contract(form, contracts)
     side = _one_of(form, "transaction_type", (wire.BUY, wire.SELL))
     order_type = _one_of(form, "order_type", (wire.MARKET, wire.LIMIT, wire.STOP_LIMIT, wire.STOP_MARKET))
     product = _one_of(form, "product", (wire.NRML, wire.MIS))
-    validity = _one_of(form, "validity", (wire.DAY, wire.IOC), wire.DAY)
+    validity, ttl = _validity(form, wire.DAY, 0, settings)
     tag = form.get("tag") or None
-    if tag is not None and len(tag) > tag_length:
-        raise input_error(f"Invalid `tag`. It should be maximum {tag_length} characters.")
-    if order_type == wire.STOP_MARKET:
-        raise input_error("SL-M orders are not allowed for this instrument. Use SL with a limit price instead.")
+    if tag is not None and len(tag) > settings.tag_length:
+        raise input_error(f"Invalid `tag`. It should be maximum {settings.tag_length} characters.")
+    check_order_type(order_type, contract)
     quantity = _quantity(_required(form, "quantity"), contract)
-    price = _price(form, "price", contract, needed=order_type != wire.MARKET)
-    trigger = _price(form, "trigger_price", contract, needed=order_type == wire.STOP_LIMIT)
-    protection = 0.0
-    if order_type == wire.MARKET:
-        price, trigger = 0, 0
-        protection = read_protection(form.get("market_protection"))
-    elif order_type == wire.LIMIT:
-        trigger = 0
+    check_disclosed(form)
+    priced = order_type in {wire.LIMIT, wire.STOP_LIMIT}
+    stop = order_type in {wire.STOP_LIMIT, wire.STOP_MARKET}
+    price = _price(form, "price", contract, needed=True) if priced else 0
+    trigger = _price(form, "trigger_price", contract, needed=True) if stop else 0
+    protection = 0.0 if priced else read_protection(form.get("market_protection"))
     check_trigger(side, order_type, price, trigger)
-    return PlaceRequest(contract, side, order_type, product, validity, quantity, price, trigger, protection, tag)
+    legs, leg_quantity = _iceberg(form, contract, quantity, settings) if variety == wire.ICEBERG else (0, 0)
+    return PlaceRequest(
+        variety=variety,
+        contract=contract,
+        side=side,
+        order_type=order_type,
+        product=product,
+        validity=validity,
+        validity_ttl=ttl,
+        quantity=quantity,
+        price=price,
+        trigger=trigger,
+        market_protection=protection,
+        tag=tag,
+        autoslice=_flag(form, "autoslice"),
+        legs=legs,
+        leg_quantity=leg_quantity,
+    )
 
 
-def read_change(form: Mapping[str, str], order: Order, contract: Contract) -> OrderChange:
+def read_change(form: Mapping[str, str], order: Order, contract: Contract, settings: ServiceSettings) -> OrderChange:
     """Check the form of a modification against the order it changes; quantity is the order's new total.
 
     Raises:
         KiteError: With HTTP 400 and the reason in words.
     """
     order_type = form.get("order_type") or order.order_type
-    allowed = (wire.MARKET, wire.LIMIT, wire.STOP_LIMIT)
+    allowed = (wire.MARKET, wire.LIMIT, wire.STOP_LIMIT, wire.STOP_MARKET)
     if order_type not in allowed:
         raise input_error(f"Invalid `order_type`: {order_type}. Allowed are {_words(allowed)}.")
-    validity = form.get("validity") or order.validity
-    if validity not in {wire.DAY, wire.IOC}:
-        raise input_error(f"Invalid `validity`: {validity}. Allowed are DAY and IOC.")
+    check_order_type(order_type, contract)
+    check_disclosed(form)
+    validity, ttl = _validity(form, order.validity, order.validity_ttl, settings)
     quantity = _quantity(form["quantity"], contract) if form.get("quantity") else order.quantity
     price = _price(form, "price", contract, needed=False) or order.price
     trigger = _price(form, "trigger_price", contract, needed=False) or order.trigger
     protection = None
-    if order_type == wire.MARKET:
+    if order_type in {wire.MARKET, wire.STOP_MARKET}:
         protection = read_protection(form.get("market_protection"))
-    elif order_type == wire.STOP_LIMIT and not trigger:
+    if order_type in {wire.STOP_LIMIT, wire.STOP_MARKET} and not trigger:
         raise input_error("Missing or empty field `trigger_price`")
     if order_type == wire.LIMIT and order.order_type == wire.STOP_LIMIT and not order.triggered:
         trigger = 0
     check_trigger(order.side, order_type, price, trigger)
-    return OrderChange(order_type, quantity, price, trigger, validity, protection)
+    return OrderChange(order_type, quantity, price, trigger, validity, protection, ttl)
 
 
 def check_variety(variety: str) -> None:
-    """Refuse the varieties that this exchange does not serve.
+    """Refuse the varieties that derivatives do not take.
 
     Raises:
         KiteError: With HTTP 400.
     """
-    if variety == wire.REGULAR:
+    if variety == wire.COVER:
+        raise input_error("Cover orders (CO) are not allowed for F&O instruments.")
+    if variety == wire.AUCTION:
+        raise input_error("Auction orders are not allowed for F&O instruments.")
+    if variety not in wire.VARIETIES:
+        raise input_error(f"Invalid `variety`: {variety}. Allowed are {_words(wire.VARIETIES)}.")
+
+
+def check_order_type(order_type: str, contract: Contract) -> None:
+    """Refuse stop-market orders where the exchanges do not take them: options, and anything on BSE.
+
+    Raises:
+        KiteError: With HTTP 400.
+    """
+    if order_type != wire.STOP_MARKET:
         return
-    if variety in wire.VARIETIES:
-        raise input_error(
-            f"Orders of variety `{variety}` are not served by the practice exchange; use `{wire.REGULAR}`."
-        )
-    raise input_error(f"Invalid `variety`: {variety}. Allowed are {_words(wire.VARIETIES)}.")
+    if contract.exchange == _BSE:
+        raise input_error("SL-M orders are not allowed on BSE. Use SL with a limit price instead.")
+    if contract.is_option:
+        raise input_error("SL-M orders are not allowed for options contracts. Use SL with a limit price instead.")
+
+
+def check_disclosed(form: Mapping[str, str]) -> None:
+    """Refuse a disclosed quantity: derivatives do not take one.
+
+    Raises:
+        KiteError: With HTTP 400.
+    """
+    if form.get("disclosed_quantity", "").strip() not in {"", "0"}:
+        raise input_error("Invalid `disclosed_quantity`. Disclosed quantity is not allowed for F&O instruments.")
 
 
 def read_protection(text: str | None) -> float:
@@ -148,7 +184,7 @@ def read_protection(text: str | None) -> float:
         value = float(text) if text else 0.0
     except ValueError as error:
         raise input_error(f"Invalid `market_protection`: {text}.") from error
-    if value != _AUTOMATIC and not 0.0 < value <= 100.0:
+    if value != AUTOMATIC and not 0.0 < value <= 100.0:
         raise input_error(message)
     return value
 
@@ -167,57 +203,6 @@ def check_trigger(side: str, order_type: str, price: int, trigger: int) -> None:
         raise input_error("Trigger price for stoploss sell orders should be higher than or equal to the limit price.")
 
 
-def protected_price(contract: Contract, side: str, last: int, protection: float) -> tuple[int, float]:
-    """Return (limit price in paise, percentage) of a market order: the last price moved by the protection, on a
-    tick.
-    """
-    percent = protection if protection != _AUTOMATIC else _automatic_band(contract, last)
-    if side == wire.BUY:
-        raw = last * (1.0 + percent / 100.0)
-        price = int(raw / contract.tick + _TICK_SLACK) * contract.tick
-        return max(price, last), percent
-    raw = last * (1.0 - percent / 100.0)
-    price = -int(-raw / contract.tick + _TICK_SLACK) * contract.tick
-    return max(price, contract.tick), percent
-
-
-def freeze_refusal(contract: Contract, quantity: int, freeze: int) -> Refusal | None:
-    """Return why a quantity is too large for one order (units), else None."""
-    if quantity <= freeze:
-        return None
-    return (
-        f"Quantity {quantity} is above the freeze quantity of {freeze} for {contract.name}. Place smaller orders.",
-        f"17080 : Order quantity exceeds the quantity freeze limit {freeze}",
-    )
-
-
-def price_refusal(contract: Contract, price: int, band: tuple[int, int], reference: int) -> Refusal | None:
-    """Return why the exchange rejects a limit price, else None; all prices in paise.
-
-    Args:
-        contract: What is traded.
-        price: Limit price.
-        band: Lower and upper circuit limit.
-        reference: Reference price for limit-price protection (options).
-    """
-    shown = f"{price / _PAISE:.2f}"
-    if contract.is_option:
-        width = _LPP_RUPEES if reference <= _LPP_SMALL_PREMIUM else round(reference * _LPP_SHARE)
-        floor, ceiling = max(reference - width, 0), reference + width
-        if not floor <= price <= ceiling:
-            return (
-                f"The order price {shown} is outside the LPP range {floor / _PAISE:.2f} to {ceiling / _PAISE:.2f}.",
-                "16284 : Order price is outside the limit price protection range",
-            )
-    low, high = band
-    if not low <= price <= high:
-        return (
-            f"The order price {shown} exceeds circuit limits {low / _PAISE:.2f} to {high / _PAISE:.2f}.",
-            "17070 : The Price is out of the current execution range",
-        )
-    return None
-
-
 def margin_refusal(required: float, available: float) -> Refusal:
     """Return the words of a rejection for want of funds (rupees)."""
     words = (
@@ -230,9 +215,53 @@ def margin_refusal(required: float, available: float) -> Refusal:
     )
 
 
-def _automatic_band(contract: Contract, last: int) -> float:
-    bands, above = (_OPTION_BANDS, _OPTION_BAND_ABOVE) if contract.is_option else (_FUTURE_BANDS, _FUTURE_BAND_ABOVE)
-    return next((percent for limit, percent in bands if last <= limit), above)
+def _contract(form: Mapping[str, str], contracts: Mapping[str, Contract]) -> Contract:
+    exchange, symbol = _required(form, "exchange"), _required(form, "tradingsymbol")
+    if exchange not in wire.TRADED_EXCHANGES:
+        raise input_error(
+            f"Invalid `exchange`: {exchange}. The practice exchange trades {_words(wire.TRADED_EXCHANGES)}."
+        )
+    contract = contracts.get(f"{exchange}:{symbol}")
+    if contract is None or contract.is_index:
+        raise input_error("The instrument you are placing an order for has either expired or does not exist.")
+    return contract
+
+
+def _validity(form: Mapping[str, str], default: str, minutes: int, settings: ServiceSettings) -> tuple[str, int]:
+    """Return (validity, minutes to live); a time to live is needed with TTL and meaningless without."""
+    validity = _one_of(form, "validity", (wire.DAY, wire.IOC, wire.TTL), default)
+    if validity != wire.TTL:
+        return validity, 0
+    text = form.get("validity_ttl") or (str(minutes) if minutes else "")
+    if not text:
+        raise input_error("Missing or empty field `validity_ttl`")
+    value = int(text) if text.isascii() and text.isdigit() else 0
+    if not 1 <= value <= settings.longest_ttl_minutes:
+        raise input_error(
+            f"Invalid `validity_ttl`: {text}. It is a number of minutes from 1 to {settings.longest_ttl_minutes}."
+        )
+    return validity, value
+
+
+def _iceberg(form: Mapping[str, str], contract: Contract, quantity: int, settings: ServiceSettings) -> tuple[int, int]:
+    """Return (number of legs, units of each but the last)."""
+    text = _required(form, "iceberg_legs")
+    legs = int(text) if text.isascii() and text.isdigit() else 0
+    if not _FEWEST_LEGS <= legs <= settings.most_iceberg_legs:
+        raise input_error(
+            f"Invalid `iceberg_legs`: {text}. It should be between {_FEWEST_LEGS} and {settings.most_iceberg_legs}."
+        )
+    each = _quantity(_required(form, "iceberg_quantity"), contract, "iceberg_quantity")
+    if -(-quantity // each) != legs:
+        raise input_error(f"Invalid `iceberg_quantity`: {legs} legs of {each} do not make a quantity of {quantity}.")
+    return legs, each
+
+
+def _flag(form: Mapping[str, str], name: str) -> bool:
+    text = form.get(name, "").strip().lower()
+    if text not in _YES | _NO:
+        raise input_error(f"Invalid `{name}`: {text}. Allowed are true and false.")
+    return text in _YES
 
 
 def _required(form: Mapping[str, str], name: str) -> str:
@@ -251,15 +280,15 @@ def _one_of(form: Mapping[str, str], name: str, allowed: tuple[str, ...], defaul
     return value
 
 
-def _quantity(text: str, contract: Contract) -> int:
+def _quantity(text: str, contract: Contract, name: str = "quantity") -> int:
     try:
         quantity = int(text)
     except ValueError as error:
-        raise input_error(f"Invalid `quantity`: {text}. A whole number of units is expected.") from error
+        raise input_error(f"Invalid `{name}`: {text}. A whole number of units is expected.") from error
     if quantity <= 0:
-        raise input_error("Invalid `quantity`. It should be greater than 0.")
+        raise input_error(f"Invalid `{name}`. It should be greater than 0.")
     if contract.lot and quantity % contract.lot:
-        raise input_error(f"Invalid `quantity`. It should be in multiples of the lot size {contract.lot}.")
+        raise input_error(f"Invalid `{name}`. It should be in multiples of the lot size {contract.lot}.")
     return quantity
 
 

@@ -74,6 +74,26 @@ class FundsView:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What an order would still trade: units, price in paise."""
+
+    token: int
+    side: str
+    quantity: int
+    price: int
+
+    @classmethod
+    def of(cls, order: Order) -> Pending:
+        """Return the open part of an order."""
+        return cls(order.token, order.side, order.open_quantity, order.price)
+
+    @property
+    def signed(self) -> int:
+        """Units, negative for a sale."""
+        return self.quantity if self.side == BUY else -self.quantity
+
+
 def empty_segment() -> dict[str, Any]:
     """Return a segment that the account does not trade (commodity)."""
     return FundsView(0.0, 0.0, 0.0, 0.0, Requirement(0.0, 0.0), 0.0).to_wire() | {"enabled": False}
@@ -108,64 +128,74 @@ class Funds:
                     unrealised += gain
                 else:
                     realised += gain
-        orders = self._ledger.open_orders()
-        blocked, reserved = self._blocked(day, quotes, orders)
+        blocked, reserved = self.blocked(day, quotes, self.open_orders())
         return FundsView(self._ledger.opening_cash, premium, realised, unrealised, blocked, reserved)
 
     def shortfall(self, day: MarketDay, quotes: Quotes, order: Order) -> tuple[float, float] | None:
         """Return (required, available) when an order needs more than is free, else None."""
-        others = [row for row in self._ledger.open_orders() if row.order_id != order.order_id]
-        blocked_before, reserved_before = self._blocked(day, quotes, others)
-        blocked_after, reserved_after = self._blocked(day, quotes, [*others, order])
+        others = self.open_orders(without=order.order_id)
+        blocked_before, reserved_before = self.blocked(day, quotes, others)
+        blocked_after, reserved_after = self.blocked(day, quotes, [*others, Pending.of(order)])
         required = blocked_after.total + reserved_after - blocked_before.total - reserved_before
         view = self.view(day, quotes)
         own = view.blocked.total + view.reserved_premium - blocked_before.total - reserved_before
         available = view.net + own
         return (required, available) if required > 0.0 and required > available else None
 
-    def _blocked(self, day: MarketDay, quotes: Quotes, orders: Iterable[Order]) -> tuple[Requirement, float]:
-        """Return (requirement of positions and of orders that could add risk, premium of buy orders)."""
+    def open_orders(self, *, without: str = "") -> list[Pending]:
+        """Return what the open orders would still trade, those of one id left out."""
+        return [Pending.of(order) for order in self._ledger.open_orders() if order.order_id != without]
+
+    def held(self) -> dict[int, int]:
+        """Return signed units per token over all products."""
         held: dict[int, int] = {}
         for position in self._ledger.positions.values():
             held[position.token] = held.get(position.token, 0) + position.quantity
+        return held
+
+    def blocked(self, day: MarketDay, quotes: Quotes, orders: Iterable[Pending]) -> tuple[Requirement, float]:
+        """Return (requirement of positions and of orders that could add risk, premium of buy orders)."""
+        held = self.held()
         after = dict(held)
         reserved = 0.0
         closing: dict[int, int] = {}
         for order in orders:
-            contract = day.universe.by_token[order.token]
-            signed = order.sign * order.open_quantity
-            if order.side == BUY and contract.is_option:
+            if order.side == BUY and day.universe.by_token[order.token].is_option:
                 # Buying back a short frees more than it costs; only what opens a long is paid in advance.
                 free = max(-held.get(order.token, 0) - closing.get(order.token, 0), 0)
-                covered = min(free, order.open_quantity)
+                covered = min(free, order.quantity)
                 closing[order.token] = closing.get(order.token, 0) + covered
-                reserved += (order.open_quantity - covered) * order.price / _PAISE
+                reserved += (order.quantity - covered) * order.price / _PAISE
             else:
-                after[order.token] = after.get(order.token, 0) + signed
-        return requirement(self._legs(day, quotes, after), self._rate), reserved
+                after[order.token] = after.get(order.token, 0) + order.signed
+        legs = self.legs(day, quotes, [token for token, units in after.items() if units])
+        return self.requirement(legs, after), reserved
 
-    def _legs(self, day: MarketDay, quotes: Quotes, quantities: Mapping[int, int]) -> list[MarginLeg]:
-        rows = {token: day.universe.row_of[token] for token, quantity in quantities.items() if quantity}
+    def requirement(self, legs: Mapping[int, MarginLeg], quantities: Mapping[int, int]) -> Requirement:
+        """Return what signed units per token would block; ``legs`` are those of at least these tokens."""
+        return requirement([legs[token].of(units) for token, units in quantities.items() if units], self._rate)
+
+    def legs(self, day: MarketDay, quotes: Quotes, tokens: Iterable[int]) -> dict[int, MarginLeg]:
+        """Return what each priced contract's margin depends on now, in quantity 0."""
+        rows = {token: day.universe.row_of[token] for token in tokens}
         if not rows:
-            return []
+            return {}
         table = day.universe.table
         forwards, volatilities = day.market.forwards(quotes.moment), day.market.volatilities(quotes.moment)
-        legs = []
+        legs = {}
         for token, row in rows.items():
             contract = day.universe.by_token[token]
-            legs.append(
-                MarginLeg(
-                    contract.name,
-                    quantities[token],
-                    float(quotes.index_last[table.underlying[row]]) / _PAISE,
-                    float(forwards[row]),
-                    float(table.strike[row]),
-                    max(float(table.expires[row]) - quotes.moment, 0.0) / _YEAR,
-                    float(volatilities[row]),
-                    bool(table.is_call[row]),
-                    bool(table.is_future[row]),
-                    float(quotes.last[row]) / _PAISE,
-                    contract.expiry == day.session.day,
-                )
+            legs[token] = MarginLeg(
+                contract.name,
+                0,
+                float(quotes.index_last[table.underlying[row]]) / _PAISE,
+                float(forwards[row]),
+                float(table.strike[row]),
+                max(float(table.expires[row]) - quotes.moment, 0.0) / _YEAR,
+                float(volatilities[row]),
+                bool(table.is_call[row]),
+                bool(table.is_future[row]),
+                float(quotes.last[row]) / _PAISE,
+                contract.expiry == day.session.day,
             )
         return legs

@@ -1,89 +1,45 @@
-"""What every route shares: the application's services, envelopes, errors, credentials, limits, faults.
+"""The middlewares: envelopes, faults, credentials, limits; and what every route imports.
 
 The order of a request: fault that refuses it, credentials, limits, the route itself, fault that withholds the answer.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-
-import msgspec
 from aiohttp import web
 
-from engine.practice.accounts import Accounts
-from engine.practice.exchange import Exchange
-from engine.practice.faults import FaultKind, Faults
-from engine.practice.limits import Limits, too_many
-from engine.practice.settings import ExchangeSettings
-from engine.practice.stream import StreamHub
+from engine.practice.accounts import token_error
+from engine.practice.faults import FaultKind
+from engine.practice.http_base import (
+    SERVICES,
+    Services,
+    answer,
+    form,
+    json_body,
+    refusal,
+    refused,
+    seat_at,
+    services,
+)
+from engine.practice.http_faults import Handler, is_order_request, is_told, read_request, told_request
 from engine.practice.wire import ErrorType, KiteError
 
-_log = logging.getLogger(__name__)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_OPEN_PATHS = ("/session/token", "/connect/login", "/connect/finish", "/practice/")
+__all__ = [
+    "SERVICES",
+    "Handler",
+    "Services",
+    "answer",
+    "envelope",
+    "faulty",
+    "form",
+    "guarded",
+    "json_body",
+    "refusal",
+    "services",
+]
+
+_OPEN_PATHS = ("/session/", "/connect/login", "/connect/finish", "/practice/")
 _QUOTE_PATHS = ("/quote", "/quote/ohlc", "/quote/ltp")
-_ORDER_METHODS = ("POST", "PUT", "DELETE")
-_BAD_GATEWAY_PAGE = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """Everything the routes need."""
-
-    settings: ExchangeSettings
-    exchange: Exchange
-    accounts: Accounts
-    limits: Limits
-    faults: Faults
-    hub: StreamHub
-    stop: Callable[[], None]
-
-
-SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
-
-
-def services(request: web.Request) -> Services:
-    """Return the application's services."""
-    return request.app[SERVICES]
-
-
-def answer(data: object) -> web.Response:
-    """Return a success envelope."""
-    return web.Response(
-        body=msgspec.json.encode({"status": "success", "data": data}), content_type="application/json", charset="utf-8"
-    )
-
-
-def refusal(error: KiteError) -> web.Response:
-    """Return an error envelope."""
-    return web.Response(
-        body=msgspec.json.encode(error.envelope),
-        status=error.status,
-        content_type="application/json",
-        charset="utf-8",
-    )
-
-
-async def form(request: web.Request) -> Mapping[str, str]:
-    """Return the fields of a form-urlencoded body."""
-    fields = await request.post()
-    return {name: value for name, value in fields.items() if isinstance(value, str)}
-
-
-async def json_body(request: web.Request) -> object:
-    """Return a JSON body, or an empty object when there is none.
-
-    Raises:
-        KiteError: HTTP 400, the body is not JSON.
-    """
-    body = await request.read()
-    try:
-        return msgspec.json.decode(body) if body else {}
-    except msgspec.DecodeError as error:
-        raise KiteError(400, ErrorType.INPUT, f"The body is not JSON: {error}") from error
+_CANDLE_PATH = "/instruments/historical/"
 
 
 @web.middleware
@@ -92,7 +48,7 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except KiteError as error:
-        return refusal(error)
+        return refused(request, error)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -102,36 +58,15 @@ async def envelope(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Apply a fault that waits for this request."""
-    if request.path.startswith("/practice/") or request.path == "/":
+    """Apply a fault that waits for this request; log and announce requests of orders."""
+    if request.path.startswith("/practice/"):
         return await handler(request)
-    fault = services(request).faults.take(request.method, request.path)
-    if fault is None:
+    if request.path == "/":
+        faults = request.app[SERVICES].bench.faults
+        if faults.take("", "", kinds=(FaultKind.REFUSE_HANDSHAKE,)) is not None:
+            raise token_error()
         return await handler(request)
-    match fault.kind:
-        case FaultKind.ERROR_500:
-            raise KiteError(500, ErrorType.GENERAL, "Something unexpected happened. Please try again.")
-        case FaultKind.ERROR_503:
-            raise KiteError(503, ErrorType.NETWORK, "The order management system is unreachable.")
-        case FaultKind.ERROR_429:
-            raise too_many()
-        case FaultKind.HTML_502:
-            return web.Response(text=_BAD_GATEWAY_PAGE, status=502, content_type="text/html")
-        case FaultKind.HOLD:
-            await request.read()
-            await asyncio.sleep(fault.seconds)
-            return await handler(request)
-        case FaultKind.DELAY:
-            response = await handler(request)
-            await asyncio.sleep(fault.seconds)
-            return response
-        case FaultKind.DROP_ANSWER:
-            response = await handler(request)
-            if request.transport is not None:
-                request.transport.abort()
-            return response
-        case _:
-            return await handler(request)
+    return await (told_request if is_told(request) else read_request)(request, handler)
 
 
 @web.middleware
@@ -140,15 +75,16 @@ async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
     path = request.path
     if path == "/" or path.startswith(_OPEN_PATHS):
         return await handler(request)
-    own = services(request)
-    own.accounts.authorise(request.headers.get("Authorization"))
-    if path.startswith("/orders") and request.method in _ORDER_METHODS:
+    own = seat_at(request, request.app[SERVICES].accounts.authorise(request.headers.get("Authorization")))
+    if is_order_request(request):
         if request.method == "POST":
             fields = await form(request)
             own.exchange.count_post(fields.get("tag"))
         own.limits.order(placement=request.method == "POST")
     elif path in _QUOTE_PATHS:
         own.limits.quote()
+    elif path.startswith(_CANDLE_PATH):
+        own.limits.candles()
     else:
         own.limits.other()
     return await handler(request)

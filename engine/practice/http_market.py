@@ -18,6 +18,7 @@ from engine.practice.wire import input_error
 _PAISE = 100.0
 _GZIP_LEVEL = 3
 _CSV_TYPE = "text/csv"
+_STAMP = "timestamp"
 
 Render = Callable[[Quotes, int, int | None, int | None], dict[str, Any]]
 """(quotes, token, row of a contract, column of an index) to the object on the wire."""
@@ -94,6 +95,9 @@ def _collect(request: web.Request, limit: int, render: Render) -> dict[str, Any]
         row = exchange.floor.day.universe.row_of.get(contract.token)
         if column is not None or row is not None:
             result[name] = render(exchange.floor.quotes, contract.token, row, column)
+            told = exchange.market.told_at(row, column)
+            if told and _STAMP in result[name]:
+                result[name][_STAMP] = stamp(told)
     return result
 
 
@@ -152,10 +156,34 @@ def _levels(prices: IntArray, quantities: IntArray, orders: IntArray) -> list[di
     ]
 
 
+async def trigger_range(request: web.Request) -> web.Response:
+    """``GET /instruments/trigger_range/{side}``: between which prices the stop of a cover order may lie."""
+    side = request.match_info["side"].lower()
+    if side not in {"buy", "sell"}:
+        raise input_error(f"Invalid `transaction_type`: {side}. Allowed are buy, sell.")
+    names = request.query.getall("i", [])
+    if not names:
+        raise input_error("Missing or empty field `i`")
+    floor = services(request).exchange.floor
+    ranges: dict[str, Any] = {}
+    for name in names:
+        contract = floor.day.universe.by_key.get(name)
+        row = None if contract is None else floor.day.universe.row_of.get(contract.token)
+        if contract is None or row is None:
+            continue
+        last = int(floor.quotes.last[row])
+        # A bought position's stop sells below the last price, a sold one's buys above it, both within the day's band.
+        low, high = int(floor.quotes.lower_circuit[row]), int(floor.quotes.upper_circuit[row])
+        low, high = (low, last) if side == "buy" else (last, high)
+        ranges[name] = {"instrument_token": contract.token, "lower": low / _PAISE, "upper": high / _PAISE}
+    return answer(ranges)
+
+
 def add_routes(router: web.UrlDispatcher) -> None:
     """Register this module's routes."""
     router.add_get("/instruments", instruments)
     router.add_get("/instruments/{exchange}", instruments)
+    router.add_get("/instruments/trigger_range/{side}", trigger_range)
     router.add_get("/quote", quote)
     router.add_get("/quote/ohlc", ohlc)
     router.add_get("/quote/ltp", ltp)

@@ -1,17 +1,16 @@
-"""The exchange's own routes under ``/practice``: status, log, clock, faults, stop.
+"""The exchange's own routes under ``/practice``: status, log, events, clock, faults, stop.
 
 Loopback only, like everything here.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from aiohttp import web
 
 from engine.practice.calendar_facts import indian
-from engine.practice.faults import SOCKET_KINDS, FaultKind
+from engine.practice.faults import SOCKET_KINDS, Fault, FaultKind, FaultPlan
 from engine.practice.http_common import Services, answer, json_body, services
 from engine.practice.wire import input_error
 
@@ -34,11 +33,12 @@ def status_data(own: Services) -> dict[str, Any]:
             "extended": session.extended,
         },
         "connections": own.hub.connections,
-        "orders": len(exchange.ledger.orders),
-        "trades": len(exchange.ledger.trades),
+        "accounts": len(own.exchanges()),
+        "orders": sum(len(account.ledger.orders) for account in own.exchanges()),
+        "trades": sum(len(account.ledger.trades) for account in own.exchanges()),
         "instruments": len(exchange.floor.day.universe.contracts),
         "priced_instruments": len(exchange.floor.day.universe.table),
-    }
+    } | own.drive_status()
 
 
 async def status(request: web.Request) -> web.Response:
@@ -47,11 +47,36 @@ async def status(request: web.Request) -> web.Response:
 
 
 async def log(request: web.Request) -> web.Response:
-    """``GET /practice/log``: order placements that reached the exchange, in all and per tag, whatever became of
-    them.
+    """``GET /practice/log``: requests of orders.
+
+    ``order_posts`` counts the placements that came as far as the limits of an account; ``by_tag`` counts every
+    placement that arrived, whatever became of it; with ``after=N`` the rows after that number come along.
     """
-    ledger = services(request).exchange.ledger
-    return answer({"order_posts": ledger.posts, "by_tag": {tag: count for tag, count in ledger.tags.items() if tag}})
+    own = services(request)
+    requests = own.bench.requests
+    data: dict[str, Any] = {
+        "order_posts": sum(exchange.ledger.posts for exchange in own.exchanges()),
+        "by_tag": {tag: count for tag, count in requests.posts.items() if tag},
+        "requests": requests.count,
+        "file": str(requests.path),
+    }
+    if "after" in request.query:
+        data["rows"] = requests.after(int(_query(request, "after")))
+    return answer(data)
+
+
+async def events(request: web.Request) -> web.Response:
+    """``GET /practice/events?after=N&wait=S``: what happened after that number, at once or when something does."""
+    own = services(request)
+    wait = min(_query(request, "wait"), own.settings.service.max_event_wait_seconds)
+    return answer(await own.bench.events.wait(int(_query(request, "after")), wait))
+
+
+async def release(request: web.Request) -> web.Response:
+    """``POST /practice/release`` (``tag``: only what begins so): let what gates stopped go on; how many there were."""
+    body = await json_body(request)
+    tag = body.get("tag", "") if isinstance(body, dict) else ""
+    return answer(services(request).bench.gates.release(str(tag)))
 
 
 async def clock(request: web.Request) -> web.Response:
@@ -69,18 +94,20 @@ async def clock(request: web.Request) -> web.Response:
 
 
 async def add_fault(request: web.Request) -> web.Response:
-    """``POST /practice/faults``."""
+    """``POST /practice/faults``: register a fault; one that waits for no request happens at once."""
     own = services(request)
     fault = own.faults.read(await json_body(request))
-    if fault.kind == FaultKind.CLOSE_SOCKETS:
-        await own.hub.close_all()
-    elif fault.kind == FaultKind.SILENT_SOCKET:
-        own.hub.silent = True
-        if fault.seconds:
-            asyncio.get_running_loop().call_later(fault.seconds, own.hub.speak)
-    if fault.kind not in SOCKET_KINDS:
+    if _strikes_now(fault):
+        await own.bench.strike(fault)
+    else:
         own.faults.add(fault)
     return answer(own.faults.listed())
+
+
+def _strikes_now(fault: Fault) -> bool:
+    if fault.kind == FaultKind.STALE_BOOK:
+        return not fault.path and not fault.method
+    return fault.kind in SOCKET_KINDS or fault.kind == FaultKind.EXPIRE_TOKENS
 
 
 async def list_faults(request: web.Request) -> web.Response:
@@ -88,12 +115,31 @@ async def list_faults(request: web.Request) -> web.Response:
     return answer(services(request).faults.listed())
 
 
+async def faults_met(request: web.Request) -> web.Response:
+    """``GET /practice/faults/met``: how often each kind has struck since the start."""
+    return answer(dict(services(request).faults.met))
+
+
+async def plan_faults(request: web.Request) -> web.Response:
+    """``POST /practice/faults/plan``: draw faults by chance from now on (``seed``, ``rates``)."""
+    try:
+        plan = FaultPlan.convert(await json_body(request))
+    except ValueError as error:
+        raise input_error(f"Not a plan of faults: {error}") from error
+    services(request).faults.plan(plan)
+    return answer(sorted(plan.rates))
+
+
 async def clear_faults(request: web.Request) -> web.Response:
-    """``DELETE /practice/faults``."""
-    own = services(request)
-    own.faults.clear()
-    own.hub.speak()
+    """``DELETE /practice/faults``: everything is well again, drawn faults and gates included."""
+    services(request).bench.clear()
     return answer([])
+
+
+async def crash(request: web.Request) -> web.Response:
+    """``POST /practice/crash``: end the process as a crash does, without an answer; somebody must start it again."""
+    services(request).bench.crash()
+    return answer(True)
 
 
 async def stop(request: web.Request) -> web.Response:
@@ -111,12 +157,28 @@ def _number(body: object, name: str) -> float | None:
     return float(value)
 
 
+def _query(request: web.Request, name: str) -> float:
+    text = request.query.get(name, "0")
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise input_error(f"`{name}` must be a number of at least 0.") from error
+    if not 0.0 <= value < float("inf"):
+        raise input_error(f"`{name}` must be a number of at least 0.")
+    return value
+
+
 def add_routes(router: web.UrlDispatcher) -> None:
     """Register this module's routes."""
     router.add_get("/practice/status", status)
     router.add_get("/practice/log", log)
+    router.add_get("/practice/events", events)
+    router.add_post("/practice/release", release)
     router.add_post("/practice/clock", clock)
     router.add_post("/practice/faults", add_fault)
     router.add_get("/practice/faults", list_faults)
     router.add_delete("/practice/faults", clear_faults)
+    router.add_get("/practice/faults/met", faults_met)
+    router.add_post("/practice/faults/plan", plan_faults)
+    router.add_post("/practice/crash", crash)
     router.add_post("/practice/stop", stop)

@@ -16,6 +16,7 @@ from engine.practice.book import (
     BookError,
     Carried,
     ClockRecord,
+    ConversionRecord,
     DayRecord,
     OrderRecord,
     PostRecord,
@@ -26,6 +27,7 @@ from engine.practice.book import (
 from engine.practice.calendar_facts import stamp
 from engine.practice.orders import Order, Trade
 from engine.practice.positions import Position
+from engine.practice.standing import AlertRecord, HoldingsRecord, Standing, TriggerRecord
 
 _FIRST_TRADE = 10_000_001
 
@@ -43,6 +45,7 @@ class Ledger:
         self.histories: dict[str, list[dict[str, Any]]] = {}
         self.trades: list[Trade] = []
         self.positions: dict[tuple[str, str, str], Position] = {}
+        self.standing = Standing()
         self.posts = 0
         self.tags: Counter[str] = Counter()
         self.next_order = 1
@@ -66,6 +69,10 @@ class Ledger:
                 self._apply_order(moment, order)
             case TradeRecord(trade):
                 self._apply_trade(trade)
+            case ConversionRecord():
+                self._apply_conversion(record)
+            case TriggerRecord() | AlertRecord() | HoldingsRecord():
+                self.standing.apply(record)
             case PostRecord(count, tag):
                 self.posts += count
                 self.tags[tag] += count
@@ -99,12 +106,22 @@ class Ledger:
         self.moment = max(self.moment, trade.moment)
         self.trades.append(trade)
         self.next_trade += 1
-        key = (trade.exchange, trade.symbol, trade.product)
+        self._position(trade.exchange, trade.symbol, trade.token, trade.product).add(trade)
+
+    def _apply_conversion(self, record: ConversionRecord) -> None:
+        self.moment = max(self.moment, record.moment)
+        source, target = (
+            self._position(record.exchange, record.symbol, record.token, product)
+            for product in (record.old_product, record.new_product)
+        )
+        source.convert(target, record.quantity, carried=record.carried)
+
+    def _position(self, exchange: str, symbol: str, token: int, product: str) -> Position:
+        key = (exchange, symbol, product)
         position = self.positions.get(key)
         if position is None:
-            position = Position(trade.exchange, trade.symbol, trade.token, trade.product)
-            self.positions[key] = position
-        position.add(trade)
+            position = self.positions[key] = Position(exchange, symbol, token, product)
+        return position
 
     def _open_day(self, record: DayRecord) -> None:
         self.day, self.moment = record.day, max(self.moment, record.moment)

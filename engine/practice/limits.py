@@ -1,8 +1,8 @@
 """Request limits as the broker counts them: per calendar second of wall time, per minute, per day.
 
 Orders: 10 a second, 400 a minute, 5,000 a day, for all order requests of the account (the day counts placements
-only). Quotes: one a second for the family; everything else: 10 a second. Memory is bounded by the limits
-themselves.
+only). Quotes: one a second for the family; candles: three; everything else: 10 a second. Memory is bounded by the
+limits themselves.
 """
 
 from __future__ import annotations
@@ -10,16 +10,35 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from engine.practice.settings import ServiceSettings
 from engine.practice.wire import ErrorType, KiteError
 
 _MINUTE = 60.0
 _DAY = 86_400
+_WORDS = "Too many requests"
+PLAIN_TEXT = "text"
+BODIES = (str(ErrorType.GENERAL), str(ErrorType.NETWORK), PLAIN_TEXT, "RateLimitException")
+"""Error types of the usual envelope, or plain text."""
 
 
-def too_many() -> KiteError:
+class TooMany(KiteError):
+    """The refusal of a request beyond a limit. What its body looks like is not documented: it is one of ``BODIES``."""
+
+    def __init__(self) -> None:
+        super().__init__(429, ErrorType.NETWORK, _WORDS)
+
+    def body(self, variant: str) -> tuple[bytes, str]:
+        """Return (body, content type) of a variant: an error type for the usual envelope, or plain text."""
+        if variant == PLAIN_TEXT:
+            return _WORDS.encode(), "text/plain"
+        return msgspec.json.encode(self.envelope | {"error_type": variant}), "application/json"
+
+
+def too_many() -> TooMany:
     """Return the refusal of a request beyond a limit."""
-    return KiteError(429, ErrorType.NETWORK, "Too many requests")
+    return TooMany()
 
 
 class SecondWindow:
@@ -52,6 +71,7 @@ class Limits:
         self._wall = wall
         self._orders = SecondWindow(settings.orders_per_second)
         self._quotes = SecondWindow(settings.quotes_per_second)
+        self._candles = SecondWindow(settings.candles_per_second)
         self._others = SecondWindow(settings.others_per_second)
         self._minute: deque[float] = deque(maxlen=settings.orders_per_minute)
         self._day = -1
@@ -85,6 +105,15 @@ class Limits:
             KiteError: HTTP 429 beyond the limit.
         """
         if self._settings.read_limits and not self._quotes.admit(self._wall()):
+            raise too_many()
+
+    def candles(self) -> None:
+        """Count a request of historical candles.
+
+        Raises:
+            KiteError: HTTP 429 beyond the limit.
+        """
+        if self._settings.read_limits and not self._candles.admit(self._wall()):
             raise too_many()
 
     def other(self) -> None:

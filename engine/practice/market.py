@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.practice.calendar_facts import Session, TradingCalendar, common_lot, indian
 from engine.practice.contracts import (
+    VIX_TOKEN,
     Contract,
     TokenMint,
     generated_contracts,
@@ -23,6 +24,7 @@ from engine.practice.contracts import (
     option_contract,
     token_order,
 )
+from engine.practice.market_source import DayMarket
 from engine.practice.noise import FloatArray, generator
 from engine.practice.nse_snapshot import Snapshot
 from engine.practice.paths import Level, SessionPaths, next_levels
@@ -44,7 +46,7 @@ class MarketDay:
 
     session: Session
     universe: Universe
-    market: SessionMarket
+    market: DayMarket
 
 
 class Market:
@@ -97,6 +99,15 @@ class Market:
     def first_session(self) -> Session:
         """The session the market begins with."""
         return self._chain[0][0]
+
+    def index_tokens(self) -> list[int]:
+        """Return the tokens of the simulated indices, in the order of the quotes' columns (volatility index last)."""
+        return [*(self._calendar.underlyings[name].index_token for name in self.names), VIX_TOKEN]
+
+    def told_at(self, row: int | None, column: int | None) -> int:
+        """Return 0: a made-up quote is always as of now."""
+        del row, column
+        return 0
 
     def session_at(self, moment: float) -> Session:
         """Return the session that an instant belongs to: the last one that opened by then, at least the first."""

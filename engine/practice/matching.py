@@ -1,19 +1,21 @@
 """How orders meet the displayed market.
 
 An incoming order takes displayed levels one by one; what it took comes back only after a while or when the price
-moves. A resting order waits behind the size that was displayed at its price when it joined; the market's own trades
-at its price work that queue off. Invariant: never a fill worse than the order's limit, never more than its open
-quantity.
+moves. A resting order waits behind the size that was displayed at its price when it joined. Three things bring it
+forward: trades at its price, trades through its price (nobody before it can be left), and a displayed size smaller
+than what was before it (the others have left). Invariant: never a fill worse than the order's limit, never more than
+its open quantity, never more than was displayed or traded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.practice.noise import IntArray
 from engine.practice.orders import Order
 from engine.practice.session_market import Quotes
-from engine.practice.wire import BUY
+from engine.practice.wire import BUY, SELL
 
 _DEPTH = 5
 _SIDES = 2
@@ -37,6 +39,8 @@ class _Taken:
 class Matcher:
     """Matches orders of one instrument row against quotes.
 
+    One matcher serves all accounts of a venue: what one of them took is not there for another.
+
     Args:
         recovery_seconds: Market time after which taken liquidity is displayed again.
     """
@@ -45,6 +49,16 @@ class Matcher:
         self._recovery = recovery_seconds
         self._taken: dict[tuple[int, str], dict[int, _Taken]] = {}
         self._volume_used: dict[tuple[int, str], int] = {}
+        self._line = 0
+
+    def next_line(self) -> int:
+        """Return the turn of an order that joins the market now: after everybody who joined before."""
+        self._line += 1
+        return self._line
+
+    def saw(self, line: int) -> None:
+        """Note the turn of an order that was in the market before a restart."""
+        self._line = max(self._line, line)
 
     def forget(self) -> None:
         """Drop everything that is remembered of taken liquidity (a new session)."""
@@ -75,8 +89,7 @@ class Matcher:
 
     def queue_ahead(self, quotes: Quotes, row: int, order: Order) -> int | None:
         """Return the size displayed at an order's price on its own side; None when that price is beyond the display."""
-        own_side = "SELL" if order.side == BUY else BUY
-        prices, quantities = _opposite(quotes, own_side)
+        prices, quantities = _opposite(quotes, SELL if order.side == BUY else BUY)
         worst = 0
         for level in range(_DEPTH):
             price = int(prices[row, level])
@@ -90,8 +103,8 @@ class Matcher:
     def wait(self, before: Quotes, quotes: Quotes, row: int, order: Order) -> list[Fill]:
         """Fill a resting order from what happened between two instants.
 
-        The market crossing the order's price fills it against the displayed size at the order's own price; trades
-        at its price or through it work off the queue first.
+        The market crossing the order's price fills it at the order's own price for what is displayed there. Else the
+        volume traded at its price or through it works off the queue first and then fills.
         """
         crossing = [level for level in self.displayed(quotes, row, order.side) if within(order, level.price)]
         if crossing:
@@ -105,19 +118,27 @@ class Matcher:
             return [Fill(order.price, quantity)]
         last, traded = int(quotes.last[row]), int(quotes.volume[row] - before.volume[row])
         if traded <= 0 or not within(order, last):
-            if order.ahead is None:
-                order.ahead = self.queue_ahead(quotes, row, order)
+            self._advance(quotes, row, order)
             return []
         # What one order got of this instant's volume is not there for the next one.
         key = (row, order.side)
-        available = traded // _SIDES - self._volume_used.get(key, 0)
+        available = max(traded // _SIDES - self._volume_used.get(key, 0), 0)
         if order.ahead is None:
             order.ahead = self.queue_ahead(before, row, order) or 0
+        if last != order.price:
+            order.ahead = 0
         worked_off = min(order.ahead, available)
         order.ahead -= worked_off
         quantity = min(order.open_quantity, available - worked_off)
-        self._volume_used[key] = self._volume_used.get(key, 0) + max(quantity, 0)
+        self._volume_used[key] = self._volume_used.get(key, 0) + quantity
+        self._advance(quotes, row, order)
         return [Fill(order.price, quantity)] if quantity > 0 else []
+
+    def _advance(self, quotes: Quotes, row: int, order: Order) -> None:
+        """Move an order forward when fewer units are displayed at its price than were before it."""
+        shown = self.queue_ahead(quotes, row, order)
+        if shown is not None:
+            order.ahead = shown if order.ahead is None else min(order.ahead, shown)
 
     def apply(self, quotes: Quotes) -> None:
         """Take remembered fills off freshly made quotes, in place, and forget what has come back."""
@@ -141,6 +162,11 @@ class Matcher:
         used = self._taken.setdefault((row, side), {}).setdefault(price, _Taken(0, 0.0))
         used.quantity += quantity
         used.until = quotes.moment + self._recovery
+
+
+def in_turn(orders: Iterable[Order]) -> list[Order]:
+    """Return orders as the exchange serves them: the better price first, and at one price whoever came first."""
+    return sorted(orders, key=lambda order: (-order.sign * order.price, order.line))
 
 
 def _reduce(quotes: Quotes, row: int, side: str, price: int, quantity: int) -> None:

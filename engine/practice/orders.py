@@ -6,6 +6,7 @@ changes again.
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import msgspec
@@ -14,6 +15,22 @@ from engine.practice.calendar_facts import stamp
 from engine.practice.wire import REGULAR, TERMINAL, Status
 
 _PAISE = 100.0
+_MINUTE = 60.0
+
+
+class Iceberg(msgspec.Struct, frozen=True):
+    """Which leg of an iceberg an order is; quantities in units, protection as the owner asked for it (0: none)."""
+
+    leg: int
+    legs: int
+    leg_quantity: int
+    total_quantity: int
+    market_protection: float = 0.0
+
+    @property
+    def remaining(self) -> int:
+        """Units of the legs that come after this one."""
+        return max(self.total_quantity - self.leg * self.leg_quantity, 0) if self.leg < self.legs else 0
 
 
 class OrderChange(msgspec.Struct, frozen=True):
@@ -25,10 +42,15 @@ class OrderChange(msgspec.Struct, frozen=True):
     trigger: int | None = None
     validity: str | None = None
     market_protection: float | None = None
+    validity_ttl: int | None = None
 
 
 class Order(msgspec.Struct):
-    """One order; the fields a trader sees plus what matching needs (``resting``, ``ahead``, ``triggered``)."""
+    """One order; the fields a trader sees plus what matching needs.
+
+    Matching needs ``resting`` (it is in the market), ``ahead`` (units before it at its price; None while that price is
+    beyond the display), ``line`` (its turn among orders of the same price) and ``triggered``.
+    """
 
     order_id: str
     account: str
@@ -63,6 +85,12 @@ class Order(msgspec.Struct):
     ahead: int | None = None
     change: OrderChange | None = None
     placed_by: str = ""
+    validity_ttl: int = 0
+    line: int = 0
+    iceberg: Iceberg | None = None
+    """Set for a leg of an iceberg; the next leg follows when this one is complete."""
+    origin: str = ""
+    """What made the order, when it was not the owner's own request (a leg, a slice, a trigger, a square-off)."""
 
     @property
     def open_quantity(self) -> int:
@@ -78,6 +106,36 @@ class Order(msgspec.Struct):
     def sign(self) -> int:
         """+1 for a buy, -1 for a sell."""
         return 1 if self.side == "BUY" else -1
+
+    @property
+    def expires_at(self) -> float | None:
+        """Market time (epoch seconds) at which an order with a time to live lapses, else None."""
+        return self.placed_at + self.validity_ttl * _MINUTE if self.validity_ttl else None
+
+    @property
+    def pending_quantity(self) -> int:
+        """What the wire calls pending: of some cancelled orders it repeats the cancelled quantity, as the broker's
+        does.
+        """
+        if self.status == Status.CANCELLED and zlib.crc32(self.order_id.encode()) & 1:
+            return self.cancelled
+        return 0 if self.is_terminal else self.open_quantity
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The ``meta`` object of the wire."""
+        leg = self.iceberg
+        if leg is None:
+            return {}
+        return {
+            "iceberg": {
+                "leg": leg.leg,
+                "legs": leg.legs,
+                "leg_quantity": leg.leg_quantity,
+                "total_quantity": leg.total_quantity,
+                "remaining_quantity": leg.remaining,
+            }
+        }
 
     @property
     def average(self) -> float:
@@ -108,7 +166,7 @@ class Order(msgspec.Struct):
             "order_type": self.order_type,
             "transaction_type": self.side,
             "validity": self.validity,
-            "validity_ttl": 0,
+            "validity_ttl": self.validity_ttl,
             "product": self.product,
             "quantity": self.quantity,
             "disclosed_quantity": 0,
@@ -116,10 +174,10 @@ class Order(msgspec.Struct):
             "trigger_price": self.trigger / _PAISE,
             "average_price": self.average,
             "filled_quantity": self.filled,
-            "pending_quantity": self.open_quantity if not self.is_terminal else 0,
+            "pending_quantity": self.pending_quantity,
             "cancelled_quantity": self.cancelled,
             "market_protection": self.market_protection,
-            "meta": {},
+            "meta": self.meta,
             "tag": self.tag,
             "tags": list(self.tags),
             "guid": f"practice-{self.order_id}",

@@ -68,13 +68,52 @@ class Position:
         else:
             self.day_sells += trade.quantity
             self.day_sell_value += trade.quantity * price
+        self.reckon(before, signed, price)
+
+    def convertible(self, *, carried: bool) -> int:
+        """Return how many of the open units can change their product: those held overnight, or those of the day."""
+        if carried:
+            same = (self.overnight > 0) == (self.quantity > 0)
+            return min(abs(self.overnight), abs(self.quantity)) if same else 0
+        return min(self.day_buys if self.quantity > 0 else self.day_sells, abs(self.quantity))
+
+    def convert(self, target: Position, units: int, *, carried: bool) -> None:
+        """Hand units over to another product's position: at what they cost, so that both together are worth the same.
+
+        Args:
+            target: The position of the new product.
+            units: How many; not more than ``convertible`` says.
+            carried: Whether they were held overnight.
+        """
+        sign = 1 if self.quantity > 0 else -1
+        before = target.quantity
+        price = self.average
+        if carried:
+            held = abs(target.overnight)
+            target.carried_average = (target.carried_average * held + self.carried_average * units) / (held + units)
+            target.close_paise = self.close_paise
+            self.overnight -= sign * units
+            target.overnight += sign * units
+        elif sign > 0:
+            value = self.day_buy_value / self.day_buys * units
+            self.day_buys, self.day_buy_value = self.day_buys - units, self.day_buy_value - value
+            target.day_buys, target.day_buy_value = target.day_buys + units, target.day_buy_value + value
+        else:
+            value = self.day_sell_value / self.day_sells * units
+            self.day_sells, self.day_sell_value = self.day_sells - units, self.day_sell_value - value
+            target.day_sells, target.day_sell_value = target.day_sells + units, target.day_sell_value + value
+        self.average = self.average if self.quantity else 0.0
+        target.reckon(before, sign * units, price)
+
+    def reckon(self, before: int, signed: int, price: float) -> None:
+        """Bring the average price up to date after units came in (rupees)."""
         after = before + signed
         if after == 0:
             self.average = 0.0
         elif before == 0 or (before > 0) != (after > 0):
             self.average = price
         elif abs(after) > abs(before):
-            self.average = (self.average * abs(before) + price * trade.quantity) / abs(after)
+            self.average = (self.average * abs(before) + price * abs(signed)) / abs(after)
 
     def m2m(self, last: float) -> float:
         """Return the day's gain in rupees at a last price: carried units count from the previous close."""

@@ -1,6 +1,6 @@
 """The process: one exchange per state folder, on loopback, until it is told to end or its last desk is gone.
 
-Crash-only: a start after a kill is the same code as any other start. The step loop drives market time; everything
+Crash-only: a start after a kill is the same code as any other start. A drive moves the market; everything
 runs on one event loop and one thread.
 """
 
@@ -18,23 +18,37 @@ import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from aiohttp import web
 
-from engine.practice import http_market, http_orders, http_practice, http_user
-from engine.practice.accounts import Accounts
-from engine.practice.book import Book, BookError
+from engine.practice import (
+    http_gtt,
+    http_history,
+    http_margins,
+    http_market,
+    http_mf,
+    http_orders,
+    http_portfolio,
+    http_practice,
+    http_user,
+)
+from engine.practice.accounts import Accounts, account_rows
+from engine.practice.bench import Bench
+from engine.practice.book import BookError
+from engine.practice.charges import Charges
+from engine.practice.drives import Drive, open_drive
 from engine.practice.exchange import Exchange
-from engine.practice.faults import Faults
+from engine.practice.faults import FaultPlan
 from engine.practice.http_common import SERVICES, Services, envelope, faulty, guarded, refusal
+from engine.practice.http_history import HISTORY, HistoryDesk
+from engine.practice.http_margins import CHARGES
 from engine.practice.http_market import FILES, InstrumentFiles
 from engine.practice.limits import Limits
-from engine.practice.packets import PacketTable
+from engine.practice.seats import Seats
 from engine.practice.settings import ExchangeSettings
-from engine.practice.stream import StreamHub
-from engine.practice.venue import open_exchange
 from engine.practice.wire import ErrorType, KiteError
+from engine.practice.wire_faults import FRAMES
 
 _log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -42,6 +56,17 @@ LOCK_NAME, INFO_NAME = "exchange.lock", "exchange.json"
 EXIT_OK, EXIT_UNUSABLE, EXIT_ALREADY_RUNNING, EXIT_PORT_TAKEN = 0, 2, 3, 4
 _SHUTDOWN_SECONDS = 0.3
 _FILE_MODE = 0o600
+_ROUTES = (
+    http_user,
+    http_portfolio,
+    http_history,
+    http_market,
+    http_margins,
+    http_gtt,
+    http_mf,
+    http_orders,
+    http_practice,
+)
 
 
 class Runner:
@@ -90,45 +115,49 @@ class Runner:
             os.close(lock)
 
     async def _serve(self, listener: socket.socket) -> int:
-        settings = self._settings
-        updates: list[dict[str, Any]] = []
-        exchange, book = open_exchange(settings, updates.append)
+        drive = await open_drive(self._settings)
         try:
-            packets = PacketTable(exchange.floor.day.universe, exchange.index_tokens)
-            packets.update(exchange.floor.quotes)
-            hub = StreamHub(settings.service, packets)
-            exchange.changes.redirect(hub.order_update)
-            return await self._run(listener, exchange, book, hub)
+            seats = Seats(self._settings, drive.exchange, time.monotonic)
+            try:
+                return await self._run(listener, drive, seats)
+            finally:
+                seats.close()
         finally:
-            book.close()
+            await drive.close()
 
-    async def _run(self, listener: socket.socket, exchange: Exchange, book: Book, hub: StreamHub) -> int:
-        del book
+    async def _run(self, listener: socket.socket, drive: Drive, seats: Seats) -> int:
         settings, stop = self._settings, asyncio.Event()
         loop = asyncio.get_running_loop()
-        services = Services(
+        bench = Bench(settings, None if settings.faults is None else FaultPlan.read(settings.faults))
+        first = Services(
             settings=settings,
-            exchange=exchange,
-            accounts=Accounts(settings.service, time.monotonic),
+            exchange=drive.exchange,
+            accounts=Accounts(settings.service, time.monotonic, account_rows(settings.accounts)),
             limits=Limits(settings.service, time.time),
-            faults=Faults(settings.service.max_faults),
-            hub=hub,
+            faults=bench.faults,
+            hub=drive.hub,
             stop=stop.set,
+            bench=bench,
+            drive_status=drive.status,
         )
-        runner = web.AppRunner(
-            application(services), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False
-        )
+        services = seats.services(first)
+        bench.attach(services.exchanges(), services.accounts, drive.hub)
+        app = application(services)
+        app[FRAMES] = bench.frames
+        app.cleanup_ctx.append(bench.running)
+        drive.install(app)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS, handle_signals=False)
         await runner.setup()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        tasks = [loop.create_task(self._step(exchange, hub), name="practice-steps")]
+        tasks = [loop.create_task(drive.run(), name="practice-drive")]
         if settings.clients_lock is not None:
             tasks.append(loop.create_task(self._watch_clients(settings.clients_lock, stop), name="practice-clients"))
         stopping = loop.create_task(stop.wait(), name="practice-stop")
         try:
             await web.SockSite(runner, listener).start()
             gc.freeze()
-            self._announce(exchange, listener.getsockname()[1])
+            self._announce(drive.exchange, listener.getsockname()[1])
             done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -136,31 +165,10 @@ class Runner:
             for task in (*tasks, stopping):
                 task.cancel()
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
-            await hub.close_all()
+            await drive.hub.close_all()
             await runner.cleanup()
-            exchange.write_clock()
             (settings.state / INFO_NAME).unlink(missing_ok=True)
         return EXIT_OK
-
-    async def _step(self, exchange: Exchange, hub: StreamHub) -> None:
-        """Drive market time: step, send; close at the end of a session and open the next after a pause."""
-        loop = asyncio.get_running_loop()
-        pace = self._settings.service.step_seconds
-        due = loop.time()
-        while True:
-            exchange.step()
-            if exchange.session_is_over:
-                exchange.close_session()
-                hub.packets.update(exchange.floor.quotes)
-                hub.publish()
-                await asyncio.sleep(self._settings.service.closed_pause_seconds)
-                exchange.open_next_session()
-                hub.packets = PacketTable(exchange.floor.day.universe, exchange.index_tokens)
-                due = loop.time()
-            hub.packets.update(exchange.floor.quotes)
-            hub.publish()
-            due = max(due + pace, loop.time())
-            await asyncio.sleep(due - loop.time())
 
     async def _watch_clients(self, path: Path, stop: asyncio.Event) -> None:
         """End the exchange when no desk has held the clients' lock for the linger time."""
@@ -202,8 +210,10 @@ def application(services: Services) -> web.Application:
     app = web.Application(middlewares=[envelope, faulty, guarded])
     app[SERVICES] = services
     app[FILES] = InstrumentFiles()
+    app[HISTORY] = HistoryDesk()
+    app[CHARGES] = Charges.load()
     app.router.add_get("/", _root)
-    for module in (http_user, http_market, http_orders, http_practice):
+    for module in _ROUTES:
         module.add_routes(app.router)
     return app
 

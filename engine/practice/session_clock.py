@@ -66,3 +66,54 @@ class MarketClock:
         """Run from an instant (the opening of a session)."""
         self._anchor_market, self._anchor_wall = moment, self._wall()
         self._held = False
+
+
+class FeedClock(MarketClock):
+    """Market time as a recording tells it: it stands where it was last put.
+
+    Args:
+        start: Market time now.
+    """
+
+    def __init__(self, start: float) -> None:
+        super().__init__(start, 0.0, lambda: 0.0)
+        self._shown = 0.0
+
+    def put(self, moment: float) -> None:
+        """Stand at an instant; a recording that is played again may begin earlier."""
+        self._anchor_market = moment
+
+    def show_speed(self, speed: float) -> None:
+        """Say how fast the recording is played now; 0 while it is paused."""
+        self._shown = speed
+
+    @property
+    def speed(self) -> float:
+        """Market seconds per wall second, as the player says."""
+        return self._shown
+
+
+class RealClock(MarketClock):
+    """Market time is the real time, or that of an upstream which is itself a practice exchange.
+
+    Args:
+        real_time: The real time in epoch seconds.
+    """
+
+    def __init__(self, real_time: Callable[[], float]) -> None:
+        super().__init__(real_time(), 1.0, real_time)
+        self._newest = self._anchor_market
+
+    def follow(self, moment: float, speed: float) -> None:
+        """Take the upstream's own market time and speed."""
+        self._anchor_market, self._anchor_wall, self._speed = moment, self._wall(), speed
+
+    def restart(self, moment: float, speed: float) -> None:
+        """Begin at the upstream's own market time, whatever the real time is."""
+        self._newest = moment
+        self.follow(moment, speed)
+
+    def now(self) -> float:
+        """Return market time; it never runs backwards."""
+        self._newest = max(self._newest, super().now())
+        return self._newest

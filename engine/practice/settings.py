@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+RELAY_KEY, RELAY_TOKEN = "WORKSTATION_RELAY_KEY", "WORKSTATION_RELAY_TOKEN"
+"""Environment variables with the API key and the access token of the feed to relay."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnderlyingProfile:
@@ -81,7 +84,9 @@ class ServiceSettings:
 
     step_seconds: float = 0.5
     order_latency_seconds: float = 0.01
-    """Between the answer to an order request and the exchange acting on it."""
+    """Between the answer to an order request and the exchange acting on it: the middle of what is drawn."""
+    order_latency_spread: float = 0.5
+    """Standard deviation of the logarithm of the drawn latency; 0 makes it constant."""
     heartbeat_seconds: float = 1.0
     closed_pause_seconds: float = 20.0
     """Between the close of one session and the opening of the next."""
@@ -92,20 +97,43 @@ class ServiceSettings:
     max_connections_per_key: int = 3
     text_queue_limit: int = 2000
     """Order updates waiting for one slow socket; beyond it the socket is closed."""
+    frame_queue_bytes: int = 4_000_000
+    """Data waiting for one socket of a tape or a relay; beyond it a tape waits and a relay skips."""
+    stalled_socket_seconds: float = 10.0
+    """A socket of a tape or a relay that takes nothing for this long is closed."""
+    cut_sockets_kept: int = 16
+    upstream_silence_seconds: float = 5.0
+    """An upstream ticker that says nothing, not even a heartbeat, for this long is opened anew."""
+    upstream_wait_seconds: tuple[float, float] = (0.5, 30.0)
+    """First and longest wait between two attempts to reach the upstream."""
+    first_packet_seconds: float = 2.0
+    """A request of an instrument that was not relayed yet waits at most so long for its first packet."""
     quote_limit: int = 500
     ltp_limit: int = 1000
     orders_per_second: int = 10
     orders_per_minute: int = 400
     orders_per_day: int = 5000
     quotes_per_second: int = 1
+    candles_per_second: int = 3
     others_per_second: int = 10
     read_limits: bool = True
     modifications_per_order: int = 25
+    active_triggers: int = 250
+    alerts: int = 500
     tag_length: int = 20
+    longest_ttl_minutes: int = 1440
+    most_iceberg_legs: int = 50
+    most_slices: int = 10
     opening_cash: float = 5_000_000.0
     liquidity_recovery_seconds: float = 3.0
     """Displayed size taken by an order comes back after this much market time, or when the price moves."""
     max_faults: int = 100
+    max_events: int = 20_000
+    """Events kept for ``GET /practice/events``; older ones are dropped and counted."""
+    max_event_wait_seconds: float = 30.0
+    max_gate_seconds: float = 120.0
+    """A request that a gate stops goes on by itself after this at the latest."""
+    max_accounts: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +149,16 @@ class ExchangeSettings:
     snapshot: Path | None = None
     clients_lock: Path | None = None
     linger: float = 5.0
+    tape: Path | None = None
+    """A recording to play instead of a made-up market."""
+    play: bool = False
+    """A tape begins to play at once instead of paused."""
+    relay_root: str = ""
+    """REST of the feed to relay; empty: no relay."""
+    relay_stream: str = ""
+    """Its ticker."""
+    faults: Path | None = None
+    """A JSON file of faults that are drawn by rate and seed."""
+    accounts: int = 1
     market: MarketSettings = field(default_factory=MarketSettings)
     service: ServiceSettings = field(default_factory=ServiceSettings)

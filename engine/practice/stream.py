@@ -19,9 +19,11 @@ import msgspec
 import numpy as np
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from engine.practice.accounts import key_of
 from engine.practice.noise import IntArray
 from engine.practice.packets import MODES, QUOTE, PacketTable, count_prefix
 from engine.practice.settings import ServiceSettings
+from engine.practice.wire_faults import ticker_socket
 
 _log = logging.getLogger(__name__)
 _HEARTBEAT = b"\x00"
@@ -231,7 +233,7 @@ class StreamHub:
 
     async def serve(self, request: web.Request, api_key: str) -> web.WebSocketResponse:
         """Accept a ticker connection and serve it until it ends."""
-        socket = web.WebSocketResponse(timeout=_CLOSE_SECONDS, compress=False)
+        socket = ticker_socket(request, _CLOSE_SECONDS)
         await socket.prepare(request)
         transport = request.transport
         if transport is None:
@@ -257,8 +259,10 @@ class StreamHub:
     def order_update(self, data: dict[str, Any]) -> None:
         """Send an order update to every connection of the account."""
         text = msgspec.json.encode({"type": "order", "data": data}).decode()
+        api_key = key_of(str(data["user_id"]))
         for connection in self._connections:
-            connection.tell(text)
+            if connection.api_key == api_key:
+                connection.tell(text)
 
     async def close_all(self) -> None:
         """Close every socket from this side."""

@@ -13,6 +13,7 @@ from engine.practice.book import Book, BookError, VenueRecord
 from engine.practice.calendar_facts import IST, TradingCalendar
 from engine.practice.contracts import Contract, read_dump
 from engine.practice.exchange import Exchange
+from engine.practice.floor import Floor
 from engine.practice.ledger import Ledger
 from engine.practice.market import Market
 from engine.practice.nse_snapshot import Snapshot, read_snapshot
@@ -139,12 +140,13 @@ def open_exchange(
         settings=settings.service,
         calendar=calendar,
         market=market,
+        floor=Floor(market.day(market.session_at(ledger.moment)), clock),
         book=book,
         ledger=ledger,
-        clock=clock,
         notify=notify,
         wall=wall,
     )
+    exchange.resume()
     return exchange, book
 
 

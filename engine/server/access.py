@@ -19,10 +19,12 @@ from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CloseDeadLetter,
     CreateStrategy,
     ModifyOrder,
     MoveQuantity,
     PlaceOrder,
+    ReplayDeadLetter,
     ResolveUnknown,
     SetMode,
 )
@@ -35,6 +37,9 @@ LOCAL_NAME = "local"
 SUBMIT = "submit"
 PREVIEW = "preview"
 ORDER_HISTORY = "order_history"
+WHY = "why"
+HISTORIES = frozenset({ORDER_HISTORY, WHY})
+"""What may be asked of closed orders of earlier days too."""
 COMMAND = "command"
 NUMBER = "number"
 WORD_LENGTH_MAX = 64
@@ -97,6 +102,8 @@ LOOK = Rule((Scope.READ,), account=True)
 ACT = Rule((Scope.TRADE,), account=True)
 LEAVE = Rule((Scope.KILL, Scope.TRADE), account=True)
 """What only ever takes risk away."""
+OPERATE = Rule((Scope.ADMIN,), account=True)
+"""What changes how the engine itself runs."""
 STRICTEST = Rule((Scope.ADMIN,), account=True)
 """What nobody has thought about yet."""
 
@@ -112,6 +119,9 @@ METHODS: Mapping[str, Rule] = {
     PREVIEW: LOOK,
     "orders": LOOK,
     ORDER_HISTORY: LOOK,
+    WHY: LOOK,
+    "dead_letters": LOOK,
+    "execution_health": LOOK,
     "trades": LOOK,
     "positions": LOOK,
     "strategies": LOOK,
@@ -123,6 +133,12 @@ METHODS: Mapping[str, Rule] = {
     "smile": MARKET,
     "volatility": MARKET,
     "series": MARKET,
+    "bars": MARKET,
+    "rules": MARKET,
+    "operations": LOOK,
+    "record": OPERATE,
+    "replay": ACT,
+    "renew_session": OPERATE,
     "events": LOOK,
     "doctor": LOOK,
 }
@@ -137,6 +153,8 @@ COMMANDS: Mapping[type, Rule] = {
     MoveQuantity: ACT,
     SetMode: ACT,  # to READ it is an exit
     ResolveUnknown: ACT,
+    ReplayDeadLetter: ACT,
+    CloseDeadLetter: ACT,
     AcknowledgeEvent: ACT,
 }
 
@@ -179,13 +197,13 @@ def topic_rule(topic: str) -> Rule:
 
 def _order_numbers(method: str, arguments: Mapping[str, Any]) -> frozenset[OrderNumber]:
     """Orders that a call names."""
-    if method == ORDER_HISTORY:
+    if method in HISTORIES:
         return frozenset({OrderNumber(arguments[NUMBER])})
     if method in {SUBMIT, PREVIEW}:
         match arguments.get(COMMAND):
             case ModifyOrder(number=number) | ResolveUnknown(number=number):
                 return frozenset({number})
-            case CancelOrders(numbers=numbers):
+            case CancelOrders(numbers=numbers) | ReplayDeadLetter(numbers=numbers) | CloseDeadLetter(numbers=numbers):
                 return frozenset(numbers)
     return frozenset()
 
@@ -246,7 +264,7 @@ class Access:
             return
         owned = {record.number for record in await self._engine.orders() if grant.owns(record.account)}
         missing = numbers - owned
-        if missing and method == ORDER_HISTORY:
+        if missing and method in HISTORIES:
             # A closed order of an earlier day is not listed any more, and its history is still its owner's.
             missing = frozenset([number for number in missing if not await self._owns_history(grant, number)])
         if missing:

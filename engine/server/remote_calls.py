@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -16,13 +16,18 @@ from engine.core.analysis import (
     SmileView,
     VolatilityView,
 )
+from engine.core.bars import BarInterval, BarsView
 from engine.core.commands import Command, Interpretation, Preview, Receipt
 from engine.core.errors import EngineGone
 from engine.core.events import EngineEvent
-from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.execution import DeadLetter, ExecutionHealth, OrderWhy
+from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
+from engine.core.operations import OperationsView
 from engine.core.orders import OrderEvent, OrderRecord, Trade
 from engine.core.positions import BrokerPosition, Funds
+from engine.core.replay import ReplayAction, ReplayView
+from engine.core.rulebook import RulesView
 from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import ChainKey, DoctorView, UnderlyingView
 from engine.server import wire
@@ -79,6 +84,18 @@ class RemoteCalls:
     async def order_history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
         """See ``EngineClient``."""
         return await self._typed("order_history", number=number)
+
+    async def why(self, number: OrderNumber) -> OrderWhy:
+        """See ``EngineClient``."""
+        return await self._typed("why", number=number)
+
+    async def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("dead_letters")
+
+    async def execution_health(self) -> ExecutionHealth | None:
+        """See ``EngineClient``."""
+        return await self._typed("execution_health")
 
     async def trades(self) -> tuple[Trade, ...]:
         """See ``EngineClient``."""
@@ -146,6 +163,40 @@ class RemoteCalls:
     ) -> SeriesView:
         """See ``EngineClient``."""
         return await self._typed("series", key=key, start=start, end=end, strike=strike, indicators=indicators)
+
+    async def bars(
+        self,
+        instrument: InstrumentKey,
+        interval: BarInterval,
+        start: datetime,
+        end: datetime,
+        *,
+        indicators: Sequence[str] = (),
+    ) -> BarsView:
+        """See ``EngineClient``."""
+        return await self._typed(
+            "bars", instrument=instrument, interval=interval, start=start, end=end, indicators=indicators
+        )
+
+    async def rules(self, on: date | None = None) -> RulesView:
+        """See ``EngineClient``."""
+        return await self._typed("rules", on=on)
+
+    async def operations(self) -> OperationsView:
+        """See ``EngineClient``."""
+        return await self._typed("operations")
+
+    async def record(self, on: bool) -> OperationsView:
+        """See ``EngineClient``."""
+        return await self._typed("record", on=on)
+
+    async def replay(self, action: ReplayAction | None = None) -> ReplayView:
+        """See ``EngineClient``."""
+        return await self._typed("replay", action=action)
+
+    async def renew_session(self, account: str = "") -> OperationsView:
+        """See ``EngineClient``."""
+        return await self._typed("renew_session", account=account)
 
     async def doctor(self) -> DoctorView:
         """See ``EngineClient``."""

@@ -133,6 +133,21 @@ class MemoryChainSeries:
             del self._rows.strikes[strike_key]
         return len(old_minutes) + len(old_strikes)
 
+    async def delete_from(self, moment: datetime) -> int:
+        """Delete all that was kept of minutes at or after ``moment``, days' volatilities of them too."""
+        self._store.require_running()
+        first, rows = aware(moment), self._rows
+        minutes = [key for key in rows.minutes if key.minute >= first]
+        strikes = [key for key in rows.strikes if key.minute >= first]
+        days = [key for key, row in rows.days.items() if row.minute >= first]
+        for minute_key in minutes:
+            del rows.minutes[minute_key]
+        for strike_key in strikes:
+            del rows.strikes[strike_key]
+        for day_key in days:
+            del rows.days[day_key]
+        return len(minutes) + len(strikes) + len(days)
+
 
 def _require_valid(rows: ChainRows) -> None:
     """Refuse rows that the schema would refuse.

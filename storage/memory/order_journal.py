@@ -7,13 +7,17 @@ from datetime import datetime
 
 import msgspec
 
+from engine.core.decisions import LetterState
 from engine.core.errors import UnknownOrder
 from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber
-from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
+from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState, OrderTrigger
 from storage.boundary import aware, aware_or_none, one_account, storable
 from storage.memory.store import TAG, MemoryStore, require, require_valid_request, require_valid_standing
 from storage.order_journal import queued_record, refuse_strange_events, refuse_unadoptable
 from storage.refusals import conflict
+
+ARRIVED = frozenset({OrderTrigger.ANSWERED, OrderTrigger.REFUSED, OrderTrigger.LOST, OrderTrigger.UNSENT})
+"""After these a request had been at the broker, if it ever was."""
 
 
 class MemoryOrderJournal:
@@ -33,6 +37,7 @@ class MemoryOrderJournal:
         account = one_account(intent.account for intent in intents)
         for intent in intents:
             aware(intent.created_at)
+            aware_or_none(intent.wall_at)
         self._store.require_writer(account, epoch)
         self._store.require_account(account)
         for place, intent in enumerate(intents):
@@ -54,6 +59,8 @@ class MemoryOrderJournal:
         refuse_strange_events(record, events)
         for moment in (record.updated_at, record.sent_at, record.answered_at, *(event.at for event in events)):
             aware_or_none(moment)
+        for event in events:
+            aware_or_none(event.wall_at)
         self._store.require_writer(record.account, epoch)
         kept = self._store.orders.get(record.number)
         if kept is None or kept.account != record.account:
@@ -120,6 +127,35 @@ class MemoryOrderJournal:
         """All events of one order, in order of their sequence."""
         self._store.require_running()
         return tuple(event for event in self._store.events if event.number == number)
+
+    async def intent(self, number: OrderNumber) -> OrderIntent | None:
+        """What one order was made from; ``None`` for an order from outside."""
+        self._store.require_running()
+        record = self._store.orders.get(number)
+        return None if record is None or record.intent_id is None else self._store.intents[record.intent_id]
+
+    async def dead_letters(self, account: AccountId, limit: int) -> tuple[OrderRecord, ...]:
+        """The newest open ones, at most ``limit``."""
+        found = [record for record in self._of(account) if record.letter is LetterState.OPEN]
+        return tuple(sorted(found, key=lambda record: -record.number)[:limit])
+
+    async def placements(self, account: AccountId, since: datetime) -> tuple[datetime | None, ...]:
+        """When each placement had arrived, by this machine's clock; ``None`` where nobody wrote it."""
+        first = aware(since)
+        self._store.require_running()
+        mine = [event for event in self._store.events if event.account == account]
+        ends: dict[OrderNumber, datetime] = {}
+        for event in mine:
+            if event.trigger in ARRIVED and event.wall_at is not None:
+                ends[event.number] = max(event.wall_at, ends.get(event.number, event.wall_at))
+        return tuple(
+            ends.get(event.number)
+            for event in mine
+            if event.trigger is OrderTrigger.SEND
+            and event.applied
+            and event.wall_at is not None
+            and event.wall_at >= first
+        )
 
     def _of(self, account: AccountId) -> list[OrderRecord]:
         self._store.require_running()

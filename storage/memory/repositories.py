@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from storage.memory.bars import MemoryBars
 from storage.memory.catalogue import MemoryAccounts, MemoryInstruments
 from storage.memory.chain_series import MemoryChainSeries
 from storage.memory.ledger import MemoryLedger
 from storage.memory.order_journal import MemoryOrderJournal
+from storage.memory.rules import MemoryRules
 from storage.memory.store import MemoryStore
 from storage.memory.strategies import MemoryCandles, MemoryStrategies
 from storage.memory.writer_lock import MemoryWriterLock
@@ -27,6 +29,8 @@ class MemoryRepositories:
         self._strategies = MemoryStrategies(self.store)
         self._candles = MemoryCandles(self.store)
         self._chain_series = MemoryChainSeries(self.store, self.store.chains)
+        self._bars = MemoryBars(self.store, self.store.bars)
+        self._rules = MemoryRules(self.store, self.store.rule_files)
         self._writer_lock = MemoryWriterLock(self.store)
 
     @property
@@ -63,6 +67,16 @@ class MemoryRepositories:
     def chain_series(self) -> MemoryChainSeries:
         """Option chains by the minute."""
         return self._chain_series
+
+    @property
+    def bars(self) -> MemoryBars:
+        """Minute candles of prices."""
+        return self._bars
+
+    @property
+    def rules(self) -> MemoryRules:
+        """Rule files that were loaded."""
+        return self._rules
 
     @property
     def writer_lock(self) -> MemoryWriterLock:

@@ -6,7 +6,7 @@ One ``MemoryStore`` stands for one database: several ``MemoryRepositories`` over
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from engine.core.accounts import Account
@@ -19,6 +19,7 @@ from engine.core.strategies import M2mCandle, Strategy
 from engine.core.vocabulary import Exchange, Product
 from storage.chain_rows import ChainRows
 from storage.errors import RowRefused
+from storage.memory.bar_table import BarTable
 from storage.refusals import NO_ACCOUNT, NO_STRATEGY
 from storage.writer_epoch import refuse_writer
 
@@ -44,6 +45,8 @@ class MemoryStore:
         self.entries: list[LedgerEntry] = []
         self.candles: dict[tuple[StrategyNumber, object], M2mCandle] = {}
         self.chains = ChainRows({}, {}, {})
+        self.bars = BarTable()
+        self.rule_files: dict[str, tuple[str, datetime]] = {}
         self._stopped: str | None = None
 
     def stop(self, message: str = "The database is stopped.") -> None:

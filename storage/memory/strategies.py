@@ -98,3 +98,12 @@ class MemoryCandles:
             if candle.strategy == strategy and first <= candle.minute < last
         )
         return tuple(sorted(found, key=lambda candle: candle.minute))
+
+    async def delete_from(self, moment: datetime) -> int:
+        """Delete minutes that begin at or after ``moment``, of every strategy."""
+        self._store.require_running()
+        first = aware(moment)
+        gone = [key for key, candle in self._store.candles.items() if candle.minute >= first]
+        for key in gone:
+            del self._store.candles[key]
+        return len(gone)

@@ -25,7 +25,7 @@ QUOTES_S = 2.0
 SETTLE_S = 120.0
 COMMAND_EVERY = 25
 """Every so many orders one goes by the ``order`` command."""
-LATER_CHECKS = frozenset({"book", "engine", "journal", "queue", "quote", "writer", "login", "session"})
+LATER_CHECKS = frozenset({"book", "breaker", "engine", "journal", "queue", "quote", "writer", "login", "session"})
 """Refusals that pass: the same command is given again."""
 FAULTS = (("drop_answer", 0.0), ("error_503", 0.0), ("html_502", 0.0), ("hold", 9.0), ("delay", 1.5))
 OPEN_STATES = frozenset(

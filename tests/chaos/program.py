@@ -121,17 +121,18 @@ class Program:
             )
         finally:
             log.close()
-        assert self._engine.stdout is not None
+        output = self._engine.stdout
+        assert output is not None
         try:
-            line = await asyncio.wait_for(self._engine.stdout.readline(), READY_S)
+            line = await asyncio.wait_for(output.readline(), READY_S)
         except TimeoutError:
             raise ProgramError(f"the engine was not ready in {READY_S:g} s: {self.last_words()}") from None
         if not line:
-            code = await self._engine.wait()
+            code, self._engine = await self._engine.wait(), None  # a later stop is of the engine adopted instead
             kind = FolderTaken if code == REFUSED_TO_START else ProgramError
             raise kind(f"the engine ended with {code} before it was ready: {self.last_words()}")
         self.ready = json.loads(line)
-        self._drain = asyncio.ensure_future(_drain(self._engine.stdout))
+        self._drain = asyncio.ensure_future(_drain(output))
 
     async def kill_engine(self) -> None:
         """``kill -9``: the engine has no moment to tidy up."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from engine.core.accounts import Profile
+from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.commands import OrderChange
 from engine.core.errors import (
     BrokerError,
@@ -134,6 +135,7 @@ class FakeBroker:
         """Books to show instead of the present one, first in first out: late, repeated or shortened ones."""
         self.fills_hidden = False
         """The trades endpoint lags behind the book."""
+        self.too_fast_words = "Too many requests"
         self._faults: dict[Call, deque[Fault]] = defaultdict(deque)
         self._down: dict[Call, BrokerError] = {}
         self._held: list[tuple[OrderRequest, OrderTag]] = []
@@ -305,6 +307,15 @@ class FakeBroker:
         contract = option()
         return (contract,) if exchange in {None, contract.exchange} else ()
 
+    async def order_margins(self, requests: Sequence[OrderRequest]) -> tuple[Decimal, ...]:
+        """The premium of each."""
+        return tuple((request.price or Decimal(0)) * request.quantity for request in requests)
+
+    async def history(self, token: int, interval: BarInterval, start: datetime, end: datetime) -> HistoricalBars:
+        """Nothing ever traded."""
+        del token, start, end
+        return HistoricalBars(interval=interval, bars=())
+
     async def quotes(self, keys: Sequence[InstrumentKey]) -> dict[InstrumentKey, Quote]:
         """None."""
         del keys
@@ -335,7 +346,7 @@ class FakeBroker:
         await self._pass(call, "before")
         self.sequence.append((call, subject))
         if fault is Fault.TOO_FAST:
-            raise RateLimited("Too many requests", retry_after_s=1.0)
+            raise RateLimited(self.too_fast_words, retry_after_s=1.0)
         if call is Call.PLACE:
             self.posts[OrderTag(subject)] += 1
         if fault is Fault.REFUSE:

@@ -34,7 +34,6 @@ from engine.core.views import (
     ChainKey,
     ChainView,
     DeskView,
-    DoctorView,
     EventChanges,
     Integers,
     OrderChanges,
@@ -44,15 +43,23 @@ from engine.core.views import (
 )
 from engine.core.vocabulary import Mark, Severity
 from tests.kit import fake_sentences
+from tests.kit.fake_bars import FakeBars
 from tests.kit.fake_book import ACCOUNT
 from tests.kit.fake_checks import CHARGE, preview_order
-from tests.kit.fake_market import UNDERLYINGS, labels_of
+from tests.kit.fake_engine_room import FakeEngineRoom
+from tests.kit.fake_market import UNDERLYINGS, FixedClock, labels_of
 from tests.kit.fake_market_analysis import FakeMarketAnalysis
 from tests.kit.fake_strategy_analysis import FakeStrategyAnalysis
+from tests.kit.plain_execution import PlainExecution
 
 
-class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis):
+class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeEngineRoom, PlainExecution):
     """Implements ``EngineClient`` over the made-up market."""
+
+    def __init__(self, clock: FixedClock) -> None:
+        super().__init__(clock)
+        FakeEngineRoom.__init__(self)
+        FakeBars.__init__(self, clock)
 
     # --- pictures ------------------------------------------------------------------------------------------------
 
@@ -142,7 +149,7 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis):
                 return (instrument,)
         words = text.lower().split()
         if len(words) < 4:
-            return ()
+            return self.search_charts(text)
         interpretation = fake_sentences.interpret(f"buy 1L {text} @ 1", self._find)
         if not isinstance(interpretation.command, PlaceOrder):
             return ()
@@ -184,9 +191,6 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis):
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         return tuple(event for event in self.event_list if event.sequence > after)
 
-    async def doctor(self) -> DoctorView:
-        return DoctorView(at=self.clock.market_now(), checks=())
-
     async def close(self) -> None:
         self.closed = True
 
@@ -215,6 +219,7 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis):
             margin_utilisation=self.margin_utilisation,
             unknown_orders=sum(1 for order in self.order_list if order.state is OrderState.UNKNOWN),
             unread_events=len(unread),
+            replay=self.tape,
             degraded=self.degraded,
         )
         return DeskView(

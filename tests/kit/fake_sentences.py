@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 
+from engine.core.bars import BarInterval
 from engine.core.commands import (
     CancelOrders,
     Command,
@@ -19,14 +20,19 @@ from engine.core.commands import (
     SetMark,
     SetMode,
     ShowChain,
+    ShowChart,
 )
 from engine.core.identifiers import OrderNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
 from engine.core.vocabulary import InstrumentKind, Mark, Mode, Side
+from engine.language.cursor import Cursor, SentenceInvalid
+from engine.language.tape import read_pause, read_play, read_seek, read_speed, read_step
 from tests.kit.fake_market import UNDERLYINGS, labels_of
 
-WORDS = ("buy", "sell", "cancel", "show", "mark", "go", "arm", "disarm", "quit")
+TAPE_READERS = {"play": read_play, "pause": read_pause, "speed": read_speed, "seek": read_seek, "step": read_step}
+"""Read as the engine's own grammar does."""
+WORDS = ("buy", "sell", "cancel", "show", "chart", "mark", "go", "arm", "disarm", "rules", "quit", *TAPE_READERS)
 
 FindOption = Callable[[str, date, Decimal, InstrumentKind], Instrument | None]
 
@@ -43,6 +49,15 @@ def interpret(text: str, find: FindOption) -> Interpretation:
     if verb in {"buy", "sell"}:
         return _order(text, Side(verb.upper()), words, find)
     argument = words[1][0].lower() if len(words) > 1 else ""
+    if verb in TAPE_READERS:
+        cursor = Cursor(text)
+        cursor.skip()
+        try:
+            return Interpretation(text=text, wish=TAPE_READERS[verb](cursor))
+        except SentenceInvalid as wrong:
+            return Interpretation(text=text, error=wrong.error)
+    if verb == "rules":
+        return Interpretation(text=text, wish=GoTo(place="rules"))
     if verb == "quit":
         return Interpretation(text=text, wish=Quit())
     if verb == "disarm":
@@ -52,7 +67,7 @@ def interpret(text: str, find: FindOption) -> Interpretation:
     allowed = {
         "arm": ("confirm",),
         "mark": tuple(Mark),
-        "go": ("chain", "orders", "events", "strategies", "strategy"),
+        "go": ("chain", "orders", "events", "strategies", "strategy", "replay", "engine", "doctor", "rules"),
     }.get(verb)
     if allowed is not None and argument not in allowed:
         return _error(text, f"{verb} takes {', '.join(allowed)}.", words[1][1], length=len(argument), choices=allowed)
@@ -62,12 +77,24 @@ def interpret(text: str, find: FindOption) -> Interpretation:
         return _cancel(text, argument, words[1][1])
     if verb == "show" and re.fullmatch(r"#\d+", argument):
         return Interpretation(text=text, wish=GoTo(place=argument))
+    if verb == "chart":
+        return _chart(text, words, find)
     wishes: dict[str, Callable[[], ScreenWish]] = {
         "show": lambda: ShowChain(underlying=argument.upper(), expiry_label=words[2][0] if len(words) > 2 else None),
         "mark": lambda: SetMark(mark=Mark(argument)),
         "go": lambda: GoTo(place=argument),
     }
     return Interpretation(text=text, wish=wishes[verb]())
+
+
+def _chart(text: str, words: list[tuple[str, int]], find: FindOption) -> Interpretation:
+    """``chart nifty 24350 pe w0 15m``: a contract of an order, and a length."""
+    names = [word for word, _ in words]
+    meant = interpret(f"buy 1L {' '.join(names[1:5])} @ 1", find)
+    if not isinstance(meant.command, PlaceOrder):
+        return _error(text, "Needs a contract.", len(text), incomplete=True)
+    interval = BarInterval.parse(names[5]) if len(names) > 5 else None
+    return Interpretation(text=text, wish=ShowChart(instrument=meant.command.request.instrument, interval=interval))
 
 
 def _cancel(text: str, argument: str, place: int) -> Interpretation:

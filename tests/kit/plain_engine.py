@@ -70,6 +70,8 @@ from engine.core.vocabulary import (
 )
 from engine.order_log import Bell, OrderLog
 from tests.kit.plain_analysis import PlainAnalysis
+from tests.kit.plain_execution import PlainExecution
+from tests.kit.plain_market_data import PlainMarketData
 from tests.kit.plain_pictures import (
     ACCOUNT,
     EXPIRIES,
@@ -88,11 +90,13 @@ __all__ = ["ACCOUNT", "EXPIRIES", "LOT_SIZE", "MARKET_TIME", "STRIKES", "UNDERLY
 ORDER_CHANGES_KEPT = 16
 
 
-class PlainEngine(PlainAnalysis):
+class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
     """Implements ``EngineClient``; the methods after ``close`` are the test's own."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.instruments = make_instruments()
+        self.bar_instruments = tuple(row.key for row in self.instruments)
         self.chain_watches: Counter[ChainKey] = Counter()
         self.token_watches: Counter[int] = Counter()
         self.submitted: list[tuple[Command, str]] = []

@@ -21,6 +21,9 @@ from workstation.presenters.settings import TerminalSettings
 
 SETTLE_TURNS = 4
 LOOK_UP_TURNS = 25
+FRAMES_A_SECOND = 20
+TYPED = {"enter": "\r", "space": " ", "escape": "\x1b", "colon": ":", "slash": "/"}
+"""What a terminal sends for keys that have a name."""
 
 
 class Desk:
@@ -78,7 +81,7 @@ class Desk:
     async def burst(self, *keys: str) -> None:
         """Keys that arrive in one read of the terminal: all are queued before the first is handled."""
         for key in keys:
-            character = key if len(key) == 1 else {"enter": "\r", "space": " ", "escape": "\x1b"}.get(key)
+            character = key if len(key) == 1 else TYPED.get(key)
             self.app.post_message(events.Key(key, character))
         await self.settle()
 
@@ -145,7 +148,10 @@ def before_picture(desk: Desk, *keys: str) -> Callable[[Pilot[None]], Awaitable[
         await desk.settle()
         for key in keys:
             if key == "later":
-                desk.clock.advance(1.0)
+                # In steps of a frame: a jump would read as a frame that came late, for as long as that is remembered.
+                for _ in range(FRAMES_A_SECOND):
+                    desk.clock.advance(1.0 / FRAMES_A_SECOND)
+                    desk.app.take_frame()
                 await desk.settle(1)
             else:
                 await desk.press(key)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from engine.client import EngineClient
 from engine.core.errors import SetupError
@@ -28,48 +28,60 @@ from workstation.settings import Configuration
 
 STANDARD_STREAMS = (0, 1, 2)
 ENGINE_GOES_ON = "The engine runs on its own and goes on watching."
+Opened = Callable[[EngineClient], Awaitable[None]]
 ENGINE_IN_THIS_PROCESS = "While orders work, an engine without a screen goes on watching; otherwise it stops too."
 
 
 async def run_desk(
-    configuration: Configuration, locations: Locations, options: argparse.Namespace, environment: Mapping[str, str]
+    configuration: Configuration,
+    locations: Locations,
+    options: argparse.Namespace,
+    environment: Mapping[str, str],
+    *,
+    opened: Opened | None = None,
 ) -> int:
-    """Show the desk until the person leaves."""
+    """Show the desk until the person leaves; ``opened`` is called with the engine before it is shown."""
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         print_words("The desk needs a terminal; commands such as `workstation chain NIFTY` do not.")
         return ExitCode.USAGE
     log_to_file(configuration.log, locations, "desk")
     if options.connect is not None:
-        return await _attached(await connected(configuration, options, environment, resume=True), configuration)
+        return await _attached(await connected(configuration, options, environment, resume=True), configuration, opened)
     socket = running_engine(configuration, locations, options)
     if socket is None and options.command == "attach":
         raise SetupError("No engine runs here. `workstation` starts one with the desk, `workstation serve` without.")
     if socket is None:
         print_words("Starting: database, practice exchange, engine …")
         try:
-            return await _own_engine(configuration, locations, options)
+            return await _own_engine(configuration, locations, options, opened)
         except SetupError:
             # Somebody else's engine was a little faster: look through that one.
             socket = running_engine(configuration, locations, options)
             if socket is None:
                 raise
     client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s, resume=True)
-    return await _attached(client, configuration)
+    return await _attached(client, configuration, opened)
 
 
-async def _attached(client: RemoteClient, configuration: Configuration) -> int:
+async def _attached(client: RemoteClient, configuration: Configuration, opened: Opened | None) -> int:
     """The desk on an engine of another process."""
     try:
+        if opened is not None:
+            await opened(client)
         await _Screen(client, configuration, ENGINE_GOES_ON).run()
     finally:
         await client.close()
     return ExitCode.DONE
 
 
-async def _own_engine(configuration: Configuration, locations: Locations, options: argparse.Namespace) -> int:
+async def _own_engine(
+    configuration: Configuration, locations: Locations, options: argparse.Namespace, opened: Opened | None
+) -> int:
     """The desk on an engine in this process."""
     hand_over = False
     async with open_host(configuration, locations, read_only=False, with_door=True) as host:
+        if opened is not None:
+            await opened(host.client)
         screen = _Screen(host.client, configuration, ENGINE_IN_THIS_PROCESS)
         await screen.run()
         if screen.hung_up:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Awaitable, Callable
 
+from engine.client import EngineClient
 from engine.core.orders import OrderState
 from workstation.assembly import Host, open_host
 from workstation.cli.exit_codes import ExitCode
@@ -18,10 +20,16 @@ LOOK_S = 0.5
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def run_headless(configuration: Configuration, locations: Locations, *, until_idle: bool) -> int:
+async def run_headless(
+    configuration: Configuration,
+    locations: Locations,
+    *,
+    until_idle: bool,
+    opened: Callable[[EngineClient], Awaitable[None]] | None = None,
+) -> int:
     """Run until SIGTERM; with ``until_idle`` also until no order works and nobody is attached for a while.
 
-    A hang-up does not end it. Prints one line of JSON when it is ready.
+    A hang-up does not end it. ``opened`` is called with the engine first; then one line of JSON says that it is ready.
     """
     log_to_file(configuration.log, locations, "engine")
     stopping = asyncio.Event()
@@ -30,13 +38,15 @@ async def run_headless(configuration: Configuration, locations: Locations, *, un
         loop.add_signal_handler(number, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
     async with open_host(configuration, locations, read_only=False, with_door=True) as host:
+        if opened is not None:
+            await opened(host.client)
         if host.door is not None:
             print_json_line(
                 {
                     "ready": True,
                     "pid": os.getpid(),
                     "socket": str(host.door.path),
-                    "exchange_root": host.exchange.root,
+                    "exchange_root": host.address.root if host.address is not None else None,
                     "account": host.engine.account,
                 }
             )
@@ -52,7 +62,7 @@ async def serve(host: Host, stopping: asyncio.Event, *, idle_exit_s: float | Non
         try:
             await asyncio.wait_for(stopping.wait(), LOOK_S)
         except TimeoutError:
-            if is_busy(host):
+            if is_busy(host) or is_recording(host):
                 busy_at = clock.monotonic()
             elif idle_exit_s is not None and clock.monotonic() - busy_at >= idle_exit_s:
                 return
@@ -62,6 +72,12 @@ def is_busy(host: Host) -> bool:
     """Whether an order may still trade, or somebody is attached."""
     attached = host.door is not None and host.door.clients > 0
     return attached or any(may_trade(record.state) for record in host.engine.orders())
+
+
+def is_recording(host: Host) -> bool:
+    """Whether a tape is written."""
+    recorder = host.engine.data.recorder
+    return recorder is not None and recorder.is_recording
 
 
 def may_trade(state: OrderState) -> bool:

@@ -12,22 +12,32 @@ from workstation.settings import LogSettings
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+NOISY = ("httpx", "httpcore", "websockets", "asyncio", "alembic", "keyring", "aiohttp")
+REDACTED = "[redacted]"
+NAMED = "access_token|request_token|refresh_token|public_token|enctoken|api_secret|api_key|password|totp|checksum"
 SECRETS = re.compile(
-    r"(?i)(authorization:\s*(?:token|bearer)\s+\S+|\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_=-]*)*|(?:access_token|request_token|api_secret|enctoken|password)[\"']?\s*[=:]\s*[\"']?[^\s&\"',}]+)"
+    rf"""(?ix)
+    authorization["']?\s*[:=]\s*["']?(?:token|bearer)\s+[^\s"',}}]+      # the header, as the wire or as a dict has it
+    | \b(?:token|bearer)\s+[a-z0-9]{{6,64}}:[a-z0-9]{{16,64}}           # its value alone: key and token
+    | \beyJ[a-z0-9_-]{{8,}}(?:\.[a-z0-9_=-]*)*                         # a JSON Web Token
+    | \b(?:{NAMED})["']?\s*[=:]\s*["']?[^\s&"',}})]+                  # a field by its name, in a URL, a form or a dict
+    | [a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,}}          # a mail address
+    | (?<![\d.])(?:\+?91[\s-]?)?[6-9]\d{{9}}(?![\d.])                  # an Indian mobile number
+    """
 )
-NOISY = ("httpx", "httpcore", "websockets", "asyncio", "alembic")
 
 
-class Redacting(logging.Filter):
-    """Replaces what looks like a credential."""
+def redacted(text: str) -> str:
+    """The text without what looks like a credential, a mail address or a telephone number."""
+    return SECRETS.sub(REDACTED, text)
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record's message; every record passes."""
-        message = record.getMessage()
-        redacted = SECRETS.sub("[redacted]", message)
-        if redacted != message:
-            record.msg, record.args = redacted, ()
-        return True
+
+class RedactingFormatter(logging.Formatter):
+    """Formats a record, its traceback too, without what nobody may read in a log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The finished line or lines."""
+        return redacted(super().format(record))
 
 
 def log_to_file(settings: LogSettings, locations: Locations, name: str) -> None:
@@ -42,8 +52,7 @@ def log_to_file(settings: LogSettings, locations: Locations, name: str) -> None:
     handler = RotatingFileHandler(
         locations.logs / f"{name}.log", maxBytes=settings.bytes_max, backupCount=settings.files_kept, encoding="utf-8"
     )
-    handler.setFormatter(logging.Formatter(FORMAT))
-    handler.addFilter(Redacting())
+    handler.setFormatter(RedactingFormatter(FORMAT))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.level)

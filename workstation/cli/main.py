@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from workstation.cli.exit_codes import ExitCode
+from workstation.program import program_version
 
-DISTRIBUTION = "options-workstation"
 PRACTICE = "practice"
+DIGEST_CHARACTERS = 10
 LISTINGS = ("orders", "trades", "positions", "strategies", "funds")
 DEFAULT_WAIT_S = 10.0
 
 EXIT_CODES_HELP = "exit codes: " + ", ".join(f"{code.value} {code.name.lower().replace('_', ' ')}" for code in ExitCode)
-
-
-def _version() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         description="The options desk. Without a command it opens the desk, on the practice exchange by default.",
         epilog=EXIT_CODES_HELP,
     )
-    parser.add_argument("--version", action="version", version=f"workstation {_version()}")
+    parser.add_argument("--version", action="version", version=f"workstation {program_version()}")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data folder (default: the platform's own place)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration file")
     _add_afar(parser)
@@ -67,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_afar(attach, inherit=True)
 
+    _add_replay(commands)
+
     practice = commands.add_parser(PRACTICE, help="the practice exchange alone, for any Kite program")
     practice.add_argument("arguments", nargs=argparse.REMAINDER, help="see: workstation practice --help")
 
@@ -99,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         listing = commands.add_parser(name, help=f"list {name}", epilog=EXIT_CODES_HELP)
         _add_json(listing)
 
+    _add_why(commands)
     database = commands.add_parser("db", help="the database: upgrade, downgrade, status", epilog=EXIT_CODES_HELP)
     steps = database.add_subparsers(dest="step", required=True)
     upgrade = steps.add_parser("upgrade", help="bring the schema to this version")
@@ -108,7 +105,29 @@ def _parser() -> argparse.ArgumentParser:
     status = steps.add_parser("status", help="what the schema is and what this version needs")
     _add_json(status)
     _add_token(commands)
+    _add_login(commands)
+    _add_rules(commands)
+    _add_record(commands)
+    _add_bars(commands)
     return parser
+
+
+def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    why = commands.add_parser(
+        "why",
+        help="what decided an order and how it went; without one, how the executor stands",
+        epilog=EXIT_CODES_HELP,
+    )
+    why.add_argument("order", nargs="?", help="such as o40")
+    _add_json(why)
+    letters = commands.add_parser(
+        "letters", help="orders that were given up: list, send again, close", epilog=EXIT_CODES_HELP
+    )
+    letters.add_argument("--replay", nargs="+", metavar="ORDER", default=(), help="send these again, as new orders")
+    letters.add_argument("--close", nargs="+", metavar="ORDER", default=(), help="want nothing more of these")
+    letters.add_argument("--reason", default="", help="with --close: for the record")
+    letters.add_argument("--yes", action="store_true", help="with --replay: send without asking")
+    _add_json(letters)
 
 
 def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -138,6 +157,84 @@ def _add_token(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     revoke.add_argument("id", help="as token list shows it")
 
 
+def _add_login(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    login = commands.add_parser(
+        "login", help="log a broker account in for the day, on the broker's own page", epilog=EXIT_CODES_HELP
+    )
+    login.add_argument("account", nargs="?", help="its client id; not needed when there is one")
+    login.add_argument("--paste", action="store_true", help="do not listen; read the redirected address from here")
+    login.add_argument("--open", action="store_true", help="open the page in this machine's browser")
+    _add_json(login)
+    secrets = commands.add_parser(
+        "secrets", help="keys of the broker's interface, encrypted: init, set, list, remove, rotate"
+    )
+    steps = secrets.add_subparsers(dest="step", required=True)
+    for name, words in (("init", "make the key that encrypts them"), ("rotate", "encrypt them with another key")):
+        step = steps.add_parser(name, help=words)
+        where = step.add_mutually_exclusive_group(required=True)
+        where.add_argument("--keyring", action="store_true", help="the key goes into this machine's keyring")
+        where.add_argument("--print", action="store_true", help="the key is printed, once")
+    for name, words in (("set", "keep one; its value is read from standard input"), ("remove", "forget one")):
+        steps.add_parser(name, help=words).add_argument("name", help="for example kite_api_key.AB1234")
+    _add_json(steps.add_parser("list", help="names, never values"))
+
+
+def _add_rules(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    rules = commands.add_parser(
+        "rules",
+        help="the dated facts of the market in force, why, and where they contradict the dump",
+        epilog=EXIT_CODES_HELP,
+    )
+    rules.add_argument("--on", metavar="DATE", help="a day such as 2026-12-07 (default: today)")
+    rules.add_argument(
+        "--topic", metavar="T", help="one topic only: session, holiday, lot, freeze, tick, band, charges …"
+    )
+    files = rules.add_mutually_exclusive_group()
+    files.add_argument("--load", type=Path, metavar="FILE", help="lay a file of facts over the shipped ones, for good")
+    files.add_argument("--unload", metavar="NAME", help="forget a loaded file")
+    _add_json(rules)
+
+
+def _add_record(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    record = commands.add_parser(
+        "record", help="record what the feed brings, to be played again", epilog=EXIT_CODES_HELP
+    )
+    what = record.add_mutually_exclusive_group()
+    what.add_argument("--stop", action="store_true", help="end recording; the tape stays")
+    what.add_argument("--list", action="store_true", help="the tapes of this machine, newest first")
+    record.add_argument("--check", action="store_true", help="with --list: read every byte for its checksum")
+    _add_json(record)
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    replay = commands.add_parser(
+        "replay", help="the desk on a recorded day: watch it again, and trade against it", epilog=EXIT_CODES_HELP
+    )
+    replay.add_argument(
+        "recording",
+        nargs="?",
+        type=Path,
+        metavar="TAPE",
+        help="folder of a tape, see: record --list (with --connect: the engine elsewhere has its own)",
+    )
+    replay.add_argument("--speed", type=float, metavar="X", default=argparse.SUPPRESS, help="0.25 to 60, default 1")
+    replay.add_argument("--from", dest="begin", metavar="TIME", help="go there first: 11:00, 11:00:30, or an ISO time")
+    replay.add_argument("--play", action="store_true", help="begin to play at once; it starts paused otherwise")
+    replay.add_argument("--headless", action="store_true", help="the engine without a screen, in the foreground")
+    replay.add_argument("--fresh", action="store_true", help="throw away what was traded in this replay before")
+    replay.add_argument("--yes", action="store_true", help="with --fresh: do not ask")
+
+
+def _add_bars(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    bars = commands.add_parser("bars", help="print the candles of an instrument", epilog=EXIT_CODES_HELP)
+    bars.add_argument("words", help='what to search it by: nifty, "banknifty fut", "nifty 24000 ce w0"')
+    bars.add_argument("interval", nargs="?", default="5m", help="1m, 3m, 5m (default), 15m or 60m")
+    bars.add_argument("--from", dest="since", metavar="TIME", help="a day or a moment, Indian time (default: today)")
+    bars.add_argument("--to", dest="until", metavar="TIME", help="the same; a day is meant as a whole (default: now)")
+    bars.add_argument("--indicators", default="", metavar="LIST", help="such as ema_20,vwap,supertrend,rsi_14")
+    _add_json(bars)
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
@@ -165,6 +262,14 @@ def _add_venue(parser: argparse.ArgumentParser, *, inherit: bool = False) -> Non
     market.add_argument(
         "--snapshot", type=Path, metavar="FILE", default=default, help="an option-chain JSON to start from"
     )
+    market.add_argument("--tape", type=Path, metavar="TAPE", default=default, help="a recorded day, see: replay")
+    market.add_argument(
+        "--paper",
+        action="store_const",
+        const=True,
+        default=default,
+        help="the real market with orders that stay here; needs WORKSTATION_RELAY_KEY and WORKSTATION_RELAY_TOKEN",
+    )
 
 
 def _practice_words(words: list[str]) -> list[str] | None:
@@ -182,7 +287,20 @@ def _with_state(words: list[str], data: Path | None) -> list[str]:
         return words
     from workstation.locations import Locations, data_folder
 
-    return ["--state", str(Locations(data_folder(data, os.environ)).venue("alone")), *words]
+    folder = Locations(data_folder(data, os.environ)).venue(_alone(words))
+    return ["--state", str(folder), *words]
+
+
+def _alone(words: list[str]) -> str:
+    """The venue of a practice exchange that runs alone: a tape and a relay have books of their own."""
+    markets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    markets.add_argument("--tape", type=Path)
+    markets.add_argument("--relay", action="store_true")
+    given, _ = markets.parse_known_args(words)
+    if given.tape is not None:
+        digest = hashlib.sha256(str(given.tape.absolute()).encode()).hexdigest()[:DIGEST_CHARACTERS]
+        return f"alone-tape-{digest}"
+    return "alone-paper" if given.relay else "alone"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -88,7 +88,7 @@ async def order(
         return OrderResult(text=sentence, sent=sent, key=key, preview=preview, receipt=receipt)
 
     broken = bool(preview.violations) and known_key is None
-    if dry_run or broken or not (yes or await _confirmed()):
+    if dry_run or broken or not (yes or await confirmed()):
         if not dry_run:
             print_words("Nothing was sent.")
         if as_json:
@@ -157,7 +157,7 @@ def _point_at(text: str, error: SentenceError) -> None:
         print_words("fits here: " + "  ".join(error.choices))
 
 
-async def _confirmed() -> bool:
+async def confirmed() -> bool:
     """Ask on the terminal. An interrupt ends the question at once: no thread is left waiting for a line."""
     if not sys.stdin.isatty():
         print_words("No terminal to confirm on: add --yes to send, or --dry-run to look.")

@@ -20,12 +20,12 @@ from workstation.cli.logs import log_to_file
 from workstation.cli.output import print_words
 from workstation.configuration import load_configuration
 from workstation.locations import Locations, configuration_file, data_folder
-from workstation.practice_venue import is_default_market, venue_id
+from workstation.practice_venue import PAPER, REPLAY, is_default_market, venue_id
 from workstation.settings import Configuration
 
-MARKET_OPTIONS = ("seed", "start", "speed", "instruments", "snapshot")
+MARKET_OPTIONS = ("seed", "start", "speed", "instruments", "snapshot", "tape", "paper")
 HEADLESS_START_S = 90.0
-HERE_ONLY = frozenset({"headless", "serve", "db", "token"})
+HERE_ONLY = frozenset({"headless", "serve", "db", "token", "login", "secrets"})
 """Commands about this machine's own engine, files and secrets."""
 
 
@@ -34,6 +34,7 @@ async def run(options: argparse.Namespace, environment: Mapping[str, str]) -> in
     locations = Locations(data_folder(options.data, environment))
     path, required = configuration_file(options.config, environment)
     configuration = load_configuration(path, required=required, environment=environment)
+    _settle_tape(options)
     configuration = _with_market(configuration, options)
     _settle_place(options)
     match options.command:
@@ -41,6 +42,10 @@ async def run(options: argparse.Namespace, environment: Mapping[str, str]) -> in
             from workstation.cli.desk import run_desk
 
             return await run_desk(configuration, locations, options, environment)
+        case "replay":
+            from workstation.cli.replay import run_replay
+
+            return await run_replay(configuration, locations, options, environment)
         case "headless":
             from workstation.cli.headless import run_headless
 
@@ -53,12 +58,42 @@ async def run(options: argparse.Namespace, environment: Mapping[str, str]) -> in
             from workstation.cli.database import run_database
 
             return await run_database(configuration, locations, options)
+        case "login":
+            from workstation.cli.login import run_login
+
+            return await run_login(configuration, locations, options, environment)
+        case "secrets":
+            from workstation.cli.secrets import run_secrets
+
+            return run_secrets(configuration, locations, options, environment)
+        case "rules" if options.load is not None or options.unload is not None:
+            from workstation.cli.rules import run_rule_files
+
+            return await run_rule_files(configuration, locations, options)
+        case "record":
+            from workstation.cli.record import run_record
+
+            return await run_record(configuration, locations, options, environment)
         case "token":
             from workstation.cli.tokens import run_token
 
             return run_token(configuration, locations, options)
         case _:
             return await _with_engine(configuration, locations, options, environment)
+
+
+def _settle_tape(options: argparse.Namespace) -> None:
+    """Let ``replay TAPE`` mean ``--tape TAPE replay``.
+
+    Raises:
+        InvalidInput: two tapes.
+    """
+    named = options.recording if options.command == "replay" else None
+    if named is None:
+        return
+    if options.tape is not None and options.tape != named:
+        raise InvalidInput("replay was given two tapes; name one.")
+    options.tape = named
 
 
 def _settle_place(options: argparse.Namespace) -> None:
@@ -75,14 +110,17 @@ def _settle_place(options: argparse.Namespace) -> None:
         return
     if options.command in HERE_ONLY:
         raise InvalidInput(f"`{options.command}` is about this machine; --connect does not go with it.")
-    if any(getattr(options, name, None) is not None for name in MARKET_OPTIONS):
+    own = set(MARKET_OPTIONS) - ({"speed"} if options.command == "replay" else set())  # a replay's speed is an action
+    if any(getattr(options, name, None) is not None for name in own):
         raise InvalidInput("The engine elsewhere has its own market; --connect does not go with market options.")
 
 
 async def _with_engine(
     configuration: Configuration, locations: Locations, options: argparse.Namespace, environment: Mapping[str, str]
 ) -> int:
-    acting = options.command == "order" and not options.dry_run
+    acting = (options.command == "order" and not options.dry_run) or (
+        options.command == "letters" and bool(options.replay or options.close)
+    )
     async with engine_for(configuration, locations, options, environment, acting=acting) as engine:
         match options.command:
             case "order":
@@ -109,6 +147,37 @@ async def _with_engine(
                     everything=options.all,
                     convention=Convention(options.convention),
                     wait_s=options.wait,
+                )
+            case "bars":
+                from workstation.cli.bars import bars
+
+                return await bars(
+                    engine,
+                    options.words,
+                    options.interval,
+                    start=options.since,
+                    end=options.until,
+                    indicators=options.indicators,
+                    as_json=options.json,
+                )
+            case "rules":
+                from workstation.cli.rules import rules
+
+                return await rules(engine, on=options.on, topic=options.topic, as_json=options.json)
+            case "why":
+                from workstation.cli.why import why
+
+                return await why(engine, options.order, as_json=options.json)
+            case "letters":
+                from workstation.cli.why import letters
+
+                return await letters(
+                    engine,
+                    replay=options.replay,
+                    close=options.close,
+                    reason=options.reason,
+                    yes=options.yes,
+                    as_json=options.json,
                 )
             case "doctor":
                 from workstation.cli.doctor import doctor
@@ -248,7 +317,9 @@ def market_words(options: argparse.Namespace) -> list[str]:
     words = []
     for name in MARKET_OPTIONS:
         value = getattr(options, name, None)
-        if value is not None:
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not None:
             words += [f"--{name}", str(value.absolute() if isinstance(value, Path) else value)]
     return words
 
@@ -263,5 +334,11 @@ def _with_market(configuration: Configuration, options: argparse.Namespace) -> C
     }
     if not chosen:
         return configuration
+    if chosen.pop("paper", False):
+        chosen["kind"] = PAPER
+    if "tape" in chosen:
+        if "kind" in chosen:
+            raise InvalidInput("--tape and --paper are different markets; give one.")
+        chosen["kind"] = REPLAY
     venue = msgspec.structs.replace(configuration.venue, **chosen)
     return msgspec.structs.replace(configuration, venue=venue)

@@ -62,7 +62,7 @@ def _say_ready(host: Host, token_words: str) -> None:
             "pid": os.getpid(),
             "socket": str(host.door.path),
             "url": host.web.url,
-            "exchange_root": host.exchange.root,
+            "exchange_root": host.address.root if host.address is not None else None,
             "account": host.engine.account,
         }
     )

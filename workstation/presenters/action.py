@@ -17,10 +17,28 @@ class Place(StrEnum):
     STRATEGIES = "strategies"
     STRATEGY = "strategy"
     VOLATILITY = "volatility"
+    TAPE = "tape"
+    """Every main screen, while the venue is a replay."""
+    REPLAY = "replay"
+    ENGINE = "engine"
+    DOCTOR = "doctor"
+    RULES = "rules"
+    CHARTS = "charts"
+    SEARCH = "search"
+    """Typing what instrument to chart."""
+    PROMPT = "prompt"
     ORDERS = "orders"
     EVENTS = "events"
     BAR = "bar"
     DIALOG = "dialog"
+
+
+class When(StrEnum):
+    """What must be the case for an action to be there."""
+
+    ALWAYS = "always"
+    REPLAY = "replay"
+    """The venue plays a tape."""
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +58,13 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the key line shows it."""
     palette: bool = True
     """Whether it makes sense without its place having focus."""
+    when: When = When.ALWAYS
+    """Where this is not the case the key is free for what else it means."""
+
+    @property
+    def method(self) -> str:
+        """The handler without owner and arguments: ``draft``."""
+        return self.handler.partition(".")[2].partition("(")[0]
 
 
 def action_of(  # noqa: PLR0917 - called like the rows of a table
@@ -52,6 +77,7 @@ def action_of(  # noqa: PLR0917 - called like the rows of a table
     *,
     line: bool = False,
     palette: bool = True,
+    when: When = When.ALWAYS,
 ) -> Action:
     """One row of the table: ``name`` is unique in its place, ``keys`` are separated by blanks."""
     return Action(
@@ -63,4 +89,5 @@ def action_of(  # noqa: PLR0917 - called like the rows of a table
         handler=handler,
         line=line,
         palette=palette,
+        when=when,
     )

@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from workstation.presenters.action import Action, Place, action_of
+from workstation.presenters.chart_actions import chart_actions, chart_place_actions, search_actions
+from workstation.presenters.engine_actions import (
+    doctor_actions,
+    engine_actions,
+    place_actions,
+    prompt_actions,
+    replay_actions,
+    rules_actions,
+    tape_actions,
+)
 from workstation.presenters.place_actions import strategy_actions, volatility_actions
 
 
@@ -51,7 +61,8 @@ def _desk() -> Iterable[Action]:
         "g",
         "go",
         "screen.prefix('g')",
-        "Then g: top; d: the chain; e: events; o: orders; s: the strategy seen last, 3gs: strategy 3; v: volatility.",
+        "Then g: top; d: the chain; e: events; o: orders; s: the strategy seen last, 3gs: strategy 3; v: volatility; "
+        "t: charts; r: replay; n: engine room; h: doctor; u: rules.",
         palette=False,
     )
     yield action_of(
@@ -306,11 +317,21 @@ def _elsewhere() -> Iterable[Action]:
 
 ACTIONS: tuple[Action, ...] = (
     *_everywhere(),
+    *tape_actions(),
     *_desk(),
+    *place_actions(),
+    *chart_place_actions(),
     *_chain(),
     *_lists(),
     *strategy_actions(),
     *volatility_actions(),
+    *chart_actions(),
+    *search_actions(),
+    *replay_actions(),
+    *engine_actions(),
+    *doctor_actions(),
+    *rules_actions(),
+    *prompt_actions(),
     *_elsewhere(),
 )
 """Every action with its keys by default."""

@@ -10,7 +10,10 @@ from engine.core.identifiers import OrderNumber
 from engine.core.instruments import ExpiryLabel, Instrument
 from engine.core.views import ChainKey, ChainView, UnderlyingView
 from engine.core.vocabulary import InstrumentKind, Mark
+from workstation.formatting import expiry_day
+from workstation.formatting import strike as strike_text
 from workstation.presenters.chain_columns import ColumnSet
+from workstation.presenters.chart_choice import ChartChoice, ChartTarget
 from workstation.presenters.draft import Draft
 
 COUNT_DIGITS_MAX = 4
@@ -57,6 +60,9 @@ class DeskState:
         self.expanded: frozenset[int] = frozenset()
         self.strategy: int | None = None
         """The strategy looked at last, by its number."""
+        self.charted: ChartTarget | None = None
+        """The instrument whose candles are looked at, or were last."""
+        self.chart = ChartChoice()
         self.modifying: OrderNumber | None = None
         self.contract: Instrument | None = None
         """The contract under the cursor as the dump lists it, once looked up."""
@@ -92,6 +98,12 @@ class DeskState:
             kind=self.kind,
             row=row,
         )
+
+    def words_of(self, selection: Selection) -> str:
+        """The words to search a contract of the chain in view by: ``nifty 24000 ce w0``."""
+        expiry = self.label or (expiry_day(self.key.expiry).lower() if self.key is not None else "")
+        figure = strike_text(selection.strike, group=False)
+        return f"{selection.underlying.lower()} {figure} {selection.kind.value.lower()} {expiry}".strip()
 
     def row(self, view: ChainView) -> int:
         """The row of the cursor's strike, or of the nearest one; the ATM row before any was chosen."""

@@ -15,6 +15,7 @@ from engine.core.commands import (
     CreateStrategy,
     GoTo,
     Interpretation,
+    MoveTape,
     Preview,
     ResolveUnknown,
     ScreenWish,
@@ -22,8 +23,9 @@ from engine.core.commands import (
     SetMark,
     SetMode,
     ShowChain,
+    ShowChart,
 )
-from workstation.formatting import Glyphs
+from workstation.formatting import Glyphs, age
 from workstation.presenters.lines import EMPTY, Line, Span, clean, clip, cut
 
 CHOICES_MAX = 8
@@ -68,11 +70,31 @@ def wish_words(wish: ScreenWish) -> str:
     """What a wish of the screen does, in words."""
     if isinstance(wish, ShowChain):
         return f"shows {wish.underlying}{f' {wish.expiry_label}' if wish.expiry_label else ''}"
+    if isinstance(wish, ShowChart):
+        length = "" if wish.interval is None else f", {wish.interval.minutes} minutes each"
+        return f"shows the candles of {wish.instrument.tradingsymbol}{length}"
     if isinstance(wish, GoTo):
         return f"goes to {wish.place}"
     if isinstance(wish, SetMark):
         return f"counts money at {wish.mark.value}"
+    if isinstance(wish, MoveTape):
+        return tape_wish_words(wish)
     return "leaves the terminal"
+
+
+def tape_wish_words(wish: MoveTape) -> str:
+    """What is asked of the tape of a replay."""
+    if wish.to is not None:
+        return f"moves the tape to {wish.to:%H:%M:%S}"
+    if wish.by_s is not None:
+        way = "on" if wish.by_s > 0 else "back"
+        return f"moves the tape {way} by {age(abs(wish.by_s))}"
+    if wish.steps is not None:
+        return f"plays {wish.steps} frame{'' if wish.steps == 1 else 's'} of the tape, then pauses"
+    at = "" if wish.speed is None else f" at {wish.speed:g}x"
+    if wish.play is None:
+        return f"plays the tape{at} when it plays"
+    return f"plays the tape{at}" if wish.play else "pauses the tape"
 
 
 def needs_review(command: Command) -> bool:

@@ -9,11 +9,15 @@ from workstation.formatting import Glyphs
 from workstation.presenters.lines import Line, Span, cut, filled, width_of
 
 PREFIX_WORDS = {
-    "A": "arm: c CONFIRM   Esc leave it",
-    "w": "pane: 1 chain  2 ticket  3 depth  4 strategies  5 orders  6 events",
-    "g": "go: g top  d chain  s strategy  v volatility  o orders  e events",
+    "A": ("arm: c CONFIRM   Esc leave it",),
+    "w": ("pane: 1 chain  2 ticket  3 depth  4 strategies  5 orders  6 events",),
+    "g": (
+        "go: g top  d chain  s strategy  v volatility  t chart  o orders  e events  r replay  n room  h doctor  u rule",
+        "go: g top d chain s strat v vol t charts o orders e events r replay n room h doctor u rules",
+        "go: d chain s strat v vol t chart o order e event r tape n room h doc u rule",
+    ),
 }
-"""What a first key waits for."""
+"""What a first key waits for, from long to short."""
 
 
 def key_line(
@@ -31,8 +35,11 @@ def key_line(
     ``own_words`` says what a first key waits for on a screen where it is not what the Desk's would wait for.
     """
     if prefix:
-        words = {**PREFIX_WORDS, **(own_words or {})}.get(prefix, "")
-        return filled(((f" {prefix} ", "key"), (f" {words}", "")), width)
+        own = (own_words or {}).get(prefix)
+        forms = PREFIX_WORDS.get(prefix, ("",)) if own is None else (own,)
+        lead: Span = (f" {prefix} ", "key")
+        fitting = (words for words in forms if width_of((lead, (f" {words}", ""))) <= width)
+        return filled((lead, (f" {next(fitting, forms[-1])}", "")), width)
     start: list[Span] = [(" ", "")]
     if count:
         start += [(f"{count}{glyphs.ellipsis}", "attention"), ("  ", "")]

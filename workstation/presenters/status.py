@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.core.views import DeskView, FeedView, SessionView, StatusView, StripItem
+from engine.core.views import DeskView, FeedView, StatusView, StripItem
 from engine.core.vocabulary import Mark, Mode, QuoteState, Venue
 from workstation.formatting import (
     Glyphs,
@@ -28,6 +28,7 @@ from workstation.formatting import (
 )
 from workstation.presenters.lines import Line, Span, clean, clip, cut, filled, merged, spread, width_of
 from workstation.presenters.names import STATE_WORDS, price_state_mark
+from workstation.presenters.replay_words import replay_forms
 from workstation.presenters.settings import TerminalSettings
 
 MODE_TONES = {Mode.READ: "read", Mode.CONFIRM: "confirm", Mode.HOT: "hot"}
@@ -112,8 +113,10 @@ def small_lines(desk: DeskView | None, mark: Mark, width: int, height: int, glyp
     if desk is None:
         return [cut(((" starting", "muted"),), width)]
     word, tone = mode_word(desk.status)
+    status = desk.status
+    tape = replay_forms(status.replay, glyphs)[-1] if status.venue is Venue.REPLAY else ()
     lines: list[Line] = [
-        cut(((f" {desk.status.venue.value.upper()} ", _venue_tone(desk.status)), (f"{word} ", tone)), width),
+        cut(((f" {status.venue.value.upper()} ", _venue_tone(status)), (f"{word} ", tone), *tape), width),
         cut(((f" Day {mark.value} ", "muted"), *_day_figure(desk.status, mark, glyphs)), width),
     ]
     if desk.status.unknown_orders:
@@ -145,20 +148,25 @@ def _first_left(status: StatusView, moment: Moment, glyphs: Glyphs, settings: Te
     name, account = clip(clean(status.account_name), NAME_WIDTH_MAX, glyphs), clean(status.account)
     plain: Line = (*head, (f" {account}", ""))
     identity: tuple[Line, ...] = ((*head, (f" {name} {account}", "")), plain) if name and name != account else (plain,)
+    # Whoever looks at a tape is told so, with its speed and state, at every width.
+    tape = [Field(replay_forms(status.replay, glyphs), (38,))] if status.venue is Venue.REPLAY else []
     return [
         Field(identity, (60,)),
-        Field(_session(status.session, moment, glyphs), (70, 45, 35, 10)),
+        *tape,
+        Field(_session(status, moment, glyphs), (70, 45, 35, 10)),
         Field(_ages(status.feed, moment, glyphs, settings), (50,)),
         Field(_budget(status), (80, 55, 40)),
     ]
 
 
-def _session(session: SessionView, moment: Moment, glyphs: Glyphs) -> tuple[Line, ...]:
+def _session(status: StatusView, moment: Moment, glyphs: Glyphs) -> tuple[Line, ...]:
+    session = status.session
     word = clean(session.state).upper()
     tone = "" if session.state == "open" else "attention"
     if session.extended:
         word += " extended"
-    speed = "" if session.speed == 1 else f" {session.speed:g}x"
+    # A tape's speed stands beside its state already.
+    speed = "" if session.speed == 1 or status.venue is Venue.REPLAY else f" {session.speed:g}x"
     head: Span = (f"{word}{speed}", tone)
     if session.next_event_at is None:
         return ((head,), (head,), (head,), (head,), ())

@@ -9,11 +9,13 @@ from engine.client import EngineClient
 from engine.core.commands import Command, Receipt
 from engine.core.ports import Clock
 from engine.core.views import ChainView, DeskView
+from engine.core.vocabulary import Venue
 from workstation.actions import Registry
 from workstation.formatting import Glyphs
 from workstation.presenters.desk_state import DeskState, Notice
 from workstation.presenters.settings import TerminalSettings
 from workstation.presenters.status import is_simulated
+from workstation.screens.tape_control import TapeControl
 
 Run = Callable[[Callable[[], Coroutine[object, object, None]], str, bool], None]
 """Run something in the background: what, its group, and whether a newer one of the group replaces it.
@@ -54,6 +56,12 @@ class DeskContext:
     open_place: OpenPlace
     new_key: Callable[[], str]
     picture: Picture = field(default_factory=Picture)
+    tape: TapeControl = field(init=False)
+    """The tape of a replay; where there is none, the engine says so when it is asked to move."""
+
+    def __post_init__(self) -> None:
+        """The tape is moved through the same door."""
+        self.tape = TapeControl(self.engine, self.run, self.notify, lambda: self.picture.live_desk)
 
     def notify(self, text: str, tone: str = "") -> None:
         """Put an answer on the message line."""
@@ -64,6 +72,12 @@ class DeskContext:
         """Whether nothing on this venue reaches the exchange; unknown counts as simulated."""
         desk = self.picture.live_desk
         return desk is None or is_simulated(desk.status.venue)
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether the venue plays a tape."""
+        desk = self.picture.live_desk
+        return desk is not None and desk.status.venue is Venue.REPLAY
 
     @property
     def venue_words(self) -> str:

@@ -14,19 +14,22 @@ from textual.widgets import Input
 
 from workstation.actions import Place
 from workstation.frames import Frame
+from workstation.presenters.chart_choice import ChartTarget
 from workstation.presenters.layout import desk_layout
 from workstation.presenters.strategies import rows_wanted
 from workstation.screens.chain_watch import ChainWish
+from workstation.screens.chart_targets import cursor_target
 from workstation.screens.context import DeskContext
 from workstation.screens.desk_rows import RowActions
 from workstation.screens.panes import PANE_OF_DIGIT, PANE_OF_LETTER
+from workstation.screens.places import CHARTS
 from workstation.widgets.bindings import bindings_of
 
 
 class DeskScreen(RowActions):
     """The one main screen."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.DESK)
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.TAPE, Place.DESK)
 
     def __init__(self, context: DeskContext) -> None:
         """Draw and steer by ``context``."""
@@ -106,7 +109,23 @@ class DeskScreen(RowActions):
         """As on every screen; the strategy under the cursor is the one to look at."""
         if self.focused is self._panes.strategies:
             self._look_at_row(self._panes.strategies.row_id)
+        if place == CHARTS:
+            self._shared.state.charted = self._target_of_row() or self._shared.state.charted
         super().go_over(place)
+
+    def _target_of_row(self) -> ChartTarget | None:
+        """The instrument of the order or leg of the row; on the chain, of its cursor."""
+        state, desk = self._shared.state, self._shared.picture.desk
+        if self.focused is self._panes.orders and desk is not None:
+            number = self._panes.orders.row_id
+            found = next((order for order in desk.orders if order.number == number), None)
+            return ChartTarget(key=found.request.instrument) if found is not None else None
+        if self.focused is self._panes.strategies and desk is not None:
+            row = self._panes.strategies.row_id
+            legs = [leg.leg for value in desk.strategies for leg in value.legs]
+            named = (leg for leg in legs if row == ("leg", int(leg.strategy), leg.number))
+            return next((ChartTarget(key=leg.instrument) for leg in named), None)
+        return cursor_target(state, self._shared.picture.chain)
 
     def action_back(self) -> None:
         """One level back: count, notice, draft, then the chain. Never quits, never sends."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from engine.core.commands import Command, GoTo, Quit, ScreenWish, SetMark, ShowChain
+from engine.core.commands import Command, GoTo, MoveTape, Quit, ScreenWish, SetMark, ShowChain, ShowChart
 from workstation.dialogs.base import TextDialog
 from workstation.dialogs.review import ReviewDialog
 from workstation.presenters.chain import ChainRows
+from workstation.presenters.chart_choice import ChartTarget
 from workstation.presenters.layout import DeskLayout
 from workstation.presenters.lines import Line, wrapped
 from workstation.screens.bar_control import BarControl
@@ -22,7 +24,7 @@ from workstation.screens.everywhere import KeysEverywhere
 from workstation.screens.ordering import OrderKeys
 from workstation.screens.painter import DeskPainter
 from workstation.screens.panes import PANE_OF_NAME, DeskPanes
-from workstation.screens.places import PLACE_OF_LETTER, STRATEGY
+from workstation.screens.places import CHARTS, PLACE_OF_LETTER, STRATEGY
 from workstation.screens.quote_watch import QuoteWatch
 
 MILLISECONDS = 1000.0
@@ -84,12 +86,23 @@ class DeskParts(KeysEverywhere):
         """What a sentence asks of the screen alone."""
         if isinstance(wish, ShowChain):
             self._watch.wish(ChainWish(underlying=wish.underlying, label=wish.expiry_label or ""))
+        elif isinstance(wish, ShowChart):
+            self._show_chart(wish)
         elif isinstance(wish, SetMark):
             self._shared.state.mark = wish.mark
         elif isinstance(wish, GoTo):
             self._go_to(wish.place)
+        elif isinstance(wish, MoveTape):
+            self._shared.tape.do(wish)
         elif isinstance(wish, Quit):
             self.app.call_later(self.app.run_action, "app.leave")
+
+    def _show_chart(self, wish: ShowChart) -> None:
+        state = self._shared.state
+        state.charted = ChartTarget(key=wish.instrument)
+        if wish.interval is not None:
+            state.chart = msgspec.structs.replace(state.chart, interval=wish.interval)
+        self._shared.open_place(CHARTS, "")
 
     def _place_cursor(self) -> None:
         view = self._shared.picture.chain

@@ -10,6 +10,8 @@ from textual.screen import Screen
 
 from engine.core.commands import AcknowledgeEvent, SetMode
 from engine.core.vocabulary import Mark, Mode
+from workstation.actions import When
+from workstation.formatting import SECONDS_PER_MINUTE
 from workstation.frames import Frame
 from workstation.presenters.events import unread_events
 from workstation.screens.context import DeskContext
@@ -24,6 +26,12 @@ class KeysEverywhere(Screen[None], inherit_bindings=False):
         super().__init__(id=id)
         self._shared = context
         self._frame: Frame | None = None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of a replay mean nothing where there is none; what else they mean comes next."""
+        if self._shared.registry.condition_of(action) is When.REPLAY and not self._shared.is_replay:
+            return False
+        return super().check_action(action, parameters)
 
     def forget(self) -> None:
         """Draw everything anew in the next frame."""
@@ -97,6 +105,26 @@ class KeysEverywhere(Screen[None], inherit_bindings=False):
     def action_volatility(self) -> None:
         """The screen of volatilities."""
         self.go_over(VOLATILITY)
+
+    def action_open(self, place: str) -> None:
+        """The screen of this name."""
+        self.go_over(place)
+
+    def action_tape_toggle(self) -> None:
+        """Play the tape, or pause it."""
+        self._shared.tape.toggle()
+
+    def action_tape_speed(self, step: int) -> None:
+        """Slower or faster."""
+        self._shared.tape.change_speed(step * self._shared.state.take_count())
+
+    def action_tape_step(self) -> None:
+        """So many frames on, then pause."""
+        self._shared.tape.step(self._shared.state.take_count())
+
+    def action_tape_seek(self, minutes: int) -> None:
+        """Back or on by minutes."""
+        self._shared.tape.seek_by(minutes * self._shared.state.take_count() * SECONDS_PER_MINUTE)
 
     def action_disarm(self) -> None:
         """READ at once."""

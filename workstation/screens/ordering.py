@@ -22,7 +22,6 @@ from engine.core.orders import OrderRecord, OrderState
 from engine.core.quotes import Quote
 from engine.core.vocabulary import Mode, Side
 from workstation.dialogs.review import ReviewDialog
-from workstation.formatting import expiry_day, strike
 from workstation.presenters.desk_state import Selection
 from workstation.presenters.draft import Draft, PricePolicy, modification, new_draft
 from workstation.presenters.review import ReviewSubject
@@ -84,10 +83,7 @@ class OrderKeys:
 
     def words_of(self, selection: Selection) -> str:
         """The words to search a contract by: ``nifty 24000 ce w0``."""
-        state = self._context.state
-        expiry = state.label or (expiry_day(state.key.expiry).lower() if state.key is not None else "")
-        name, figure = selection.underlying.lower(), strike(selection.strike, group=False)
-        return f"{name} {figure} {selection.kind.value.lower()} {expiry}".strip()
+        return self._context.state.words_of(selection)
 
     def clear(self) -> bool:
         """Drop the draft; whether there was one."""

@@ -262,6 +262,8 @@ class DeskPainter:
         self._panes.ghost.show(lines[: layout.ghost_height])
         error = self._bar.ghost.interpretation.error if self._bar.ghost.interpretation is not None else None
         places = _places(focus)
+        if context.is_replay and not in_bar:
+            places = (Place.TAPE, *places)
         keys = key_line(places, context.registry, count=state.count, prefix=state.prefix, width=width, glyphs=glyphs)
         if in_bar and error is not None and not error.incomplete:
             keys = filled(caret_line(error, BAR_SIGN_WIDTH + self._panes.bar.text_start, width), width)

@@ -44,7 +44,7 @@ class EventsPane(ListPane):
 
 
 PANE_OF_DIGIT = {"1": "chain", "2": "ticket", "3": "depth", "4": "strategies", "5": "orders", "6": "events"}
-PANE_OF_LETTER = {"d": "chain", "c": "chain", "o": "orders", "e": "events", "t": "ticket"}
+PANE_OF_LETTER = {"d": "chain", "c": "chain", "o": "orders", "e": "events"}
 PANE_OF_NAME = {
     "desk": "chain",
     "chain": "chain",

@@ -28,7 +28,7 @@ COMMAND_BAR = "bar"
 class PlaceScreen(KeysEverywhere):
     """Subclasses give the body, draw it in ``paint``, and name the places of their own keys in ``own_places``."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.DESK)
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.TAPE, Place.DESK)
 
     def __init__(self, context: DeskContext, *, id: str, own_places: tuple[Place, ...]) -> None:  # noqa: A002
         """Draw and steer by ``context``."""
@@ -79,10 +79,9 @@ class PlaceScreen(KeysEverywhere):
         self._status.show(standing_status(context, frame, width))
         self.paint(frame)
         self._message.show([*answer_line(context, frame, width), *alarm_lines(context, frame, width)][:1])
-        places = (*self._own_places, Place.DESK, Place.APP)
         state = context.state
         line = key_line(
-            places,
+            self.shown_places(),
             context.registry,
             count=state.count,
             prefix=state.prefix,
@@ -91,6 +90,11 @@ class PlaceScreen(KeysEverywhere):
             own_words=self.words_of_prefix(),
         )
         self._keys.show([line])
+
+    def shown_places(self) -> tuple[Place, ...]:
+        """Whose keys the key line shows."""
+        tape = (Place.TAPE,) if self._shared.is_replay else ()
+        return (*tape, *self._own_places, Place.DESK, Place.APP)
 
     def second_key(self, prefix: str, key: str) -> bool:
         """Panes by digit here; by letter another screen, or a pane of the Desk."""

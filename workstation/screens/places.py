@@ -7,4 +7,17 @@ from typing import Final
 DESK: Final = "desk"
 STRATEGY: Final = "strategy"
 VOLATILITY: Final = "volatility"
-PLACE_OF_LETTER: Final = {"s": STRATEGY, "v": VOLATILITY}
+REPLAY: Final = "replay"
+ENGINE: Final = "engine"
+DOCTOR: Final = "doctor"
+RULES: Final = "rules"
+CHARTS: Final = "charts"
+PLACE_OF_LETTER: Final = {
+    "s": STRATEGY,
+    "v": VOLATILITY,
+    "r": REPLAY,
+    "n": ENGINE,
+    "h": DOCTOR,
+    "u": RULES,
+    "t": CHARTS,
+}

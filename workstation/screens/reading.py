@@ -55,6 +55,8 @@ class Reading(Generic[Question, Answer]):
         self._answer: Answer | None = None
         self._answered_at = 0.0
         self._trouble = ""
+        self._taken = 0
+        """Answers that came by another way: what was asked before one of them is older than it."""
 
     def want(self, question: Question) -> None:
         """Ask, if this is another question or the last answer is old enough."""
@@ -80,14 +82,23 @@ class Reading(Generic[Question, Answer]):
             stale_after_s=max(STALE_AFTER_S, STALE_AFTER_QUESTIONS * self._every_s),
         )
 
+    def take(self, question: Question, answer: Answer) -> None:
+        """An answer that came by another way, newer than any that was asked for here."""
+        self._trouble = ""
+        self._taken += 1
+        self._asked = question
+        self._asked_at = self._answered_at = self._clock.monotonic()
+        self._answer, self._answered = answer, question
+
     async def _read(self, question: Question) -> None:
+        taken = self._taken
         try:
             answer = await self._ask(question)
         except WorkstationError as error:
-            if self._asked == question:
+            if self._asked == question and self._taken == taken:
                 self._trouble = str(error) or type(error).__name__
         else:
-            if self._asked == question:
+            if self._asked == question and self._taken == taken:
                 self._trouble = ""
                 self._answer, self._answered, self._answered_at = answer, question, self._clock.monotonic()
         finally:

@@ -19,6 +19,7 @@ from workstation.actions import Place
 from workstation.formatting import SECONDS_PER_DAY, SECONDS_PER_MINUTE
 from workstation.frames import Frame
 from workstation.presenters.attribution import attribution_reasons
+from workstation.presenters.chart_choice import ChartTarget
 from workstation.presenters.lines import Line, wrapped
 from workstation.presenters.m2m_chart import STEPS
 from workstation.presenters.names import contract_name
@@ -30,7 +31,7 @@ from workstation.presenters.strategy_legs import LegMarket, leg_details, leg_rea
 from workstation.screens.context import DeskContext
 from workstation.screens.contracts import ContractBook
 from workstation.screens.place import PlaceScreen
-from workstation.screens.places import STRATEGY
+from workstation.screens.places import CHARTS, STRATEGY
 from workstation.screens.strategy_market import LegMarkets
 from workstation.screens.strategy_page import (
     LEGS,
@@ -185,6 +186,8 @@ class StrategyScreen(PlaceScreen):
 
     def go_over(self, place: str) -> None:
         """Another strategy is looked at on this very screen."""
+        if place == CHARTS:
+            self._chart_leg()
         if place != STRATEGY:
             super().go_over(place)
         elif self._shared.state.count and not self._is_frozen():
@@ -347,6 +350,13 @@ class StrategyScreen(PlaceScreen):
         self.run_worker(work, group=group, exclusive=replaces)
 
     # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _chart_leg(self) -> None:
+        """The leg of the row is the one whose candles are looked at."""
+        value, number = self._picture.value, self._panes.legs.row_id
+        leg = next((leg.leg for leg in value.legs if leg.leg.number == number), None) if value is not None else None
+        if leg is not None:
+            self._shared.state.charted = ChartTarget(key=leg.instrument)
 
     def _look_at(self, number: int) -> None:
         """Another strategy, at the present moment."""

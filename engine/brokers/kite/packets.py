@@ -105,9 +105,23 @@ CARRIES = _carries()
 
 SEGMENT_MASK = 0xFF
 """The low byte of a token is its segment."""
+SEGMENTS = SEGMENT_MASK + 1
 SEGMENT_INDICES = 9
 _CURRENCY_DECIMALS = {3: 7, 6: 4, 12: 4}
 _DEFAULT_DECIMALS = 2
+
+
+def _fits() -> npt.NDArray[np.bool_]:
+    table = np.ones((len(PacketKind), SEGMENTS), np.bool_)
+    table[[PacketKind.QUOTE, PacketKind.FULL], SEGMENT_INDICES] = False
+    table[[PacketKind.INDEX_QUOTE, PacketKind.INDEX_FULL], :] = np.arange(SEGMENTS) == SEGMENT_INDICES
+    table.flags.writeable = False
+    return table
+
+
+FITS = _fits()
+"""Shape (kinds, segments): whether instruments of a segment come in packets of a kind. Index packets say their prices
+in another order, so a token and a length that contradict each other cannot both be read."""
 
 
 def price_decimals(token: int) -> int:

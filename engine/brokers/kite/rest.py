@@ -11,6 +11,8 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from random import Random
 from typing import NoReturn
 from urllib.parse import quote
@@ -20,10 +22,14 @@ import httpx
 from engine.brokers.kite import messages
 from engine.brokers.kite.errors import lost_order, lost_read, refused_order, refused_read, unreadable_order
 from engine.brokers.kite.forms import modify_form, place_form
+from engine.brokers.kite.history import history_query, parse_history
 from engine.brokers.kite.instruments import DumpUnreadable, parse_instruments
+from engine.brokers.kite.margins import margin_body, parse_margins
 from engine.brokers.kite.pace import Pace
+from engine.brokers.kite.packets import price_decimals
 from engine.brokers.kite.transport import Answer, KiteTransport, Lane
 from engine.core.accounts import Profile
+from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.commands import OrderChange
 from engine.core.errors import BrokerUnavailable, InvalidInput
 from engine.core.identifiers import AccountId, BrokerOrderId, InstrumentKey, OrderTag
@@ -103,6 +109,7 @@ class ReadSettings:
     """Doubles with each attempt; with jitter."""
     quotes_per_call: int = 500
     quotes_per_window: int = 1
+    history_per_window: int = 3
     others_per_window: int = 10
     window_s: float = 1.1
     """The broker counts seconds; the rest is a guard for jitter."""
@@ -134,6 +141,7 @@ class KiteReads:
         self._random = random
         self._settings = settings = settings or ReadSettings()
         self._quote_pace = self._pace(settings.quotes_per_window)
+        self._history_pace = self._pace(settings.history_per_window)
         self._other_pace = self._pace(settings.others_per_window)
 
     def _pace(self, limit: int) -> Pace:
@@ -186,6 +194,14 @@ class KiteReads:
         except messages.UnreadableAnswer as error:
             _unreadable("funds", error)
 
+    async def order_margins(self, requests: Sequence[OrderRequest]) -> tuple[Decimal, ...]:
+        """What each order would block alone, by the broker's own calculator; nothing is sent to an exchange."""
+        body = await self._read("POST", "/margins/orders", self._other_pace, document=margin_body(requests))
+        try:
+            return parse_margins(body, requests)
+        except messages.UnreadableAnswer as error:
+            _unreadable("margins", error)
+
     async def instruments(self, exchange: Exchange | None = None) -> tuple[Instrument, ...]:
         """The day's dump, of one exchange or all; read in a worker thread."""
         path = "/instruments" if exchange is None else f"/instruments/{exchange}"
@@ -212,13 +228,40 @@ class KiteReads:
             quotes.update(part)
         return quotes
 
+    async def history(self, token: int, interval: BarInterval, start: datetime, end: datetime) -> HistoricalBars:
+        """Finished candles that begin in [start, end] (aware), oldest first; read in a worker thread.
+
+        Raises:
+            InvalidInput: the span is longer than one request may be; nothing was asked.
+        """
+        query = history_query(interval, start, end)
+        body = await self._get(f"/instruments/historical/{token}/{interval}", self._history_pace, query)
+        now, decimals = self._clock.market_now(), price_decimals(token)
+        try:
+            parsed = await asyncio.to_thread(parse_history, body, interval, decimals=decimals, now=now)
+        except messages.UnreadableAnswer as error:
+            _unreadable("historical candles", error)
+        _tell_unread(f"historical candles of {token}", parsed.unread)
+        return HistoricalBars(interval=interval, bars=parsed.rows)
+
     async def _get(self, path: str, pace: Pace, query: Sequence[tuple[str, str]] = ()) -> bytes:
-        """One read with its retries."""
+        return await self._read("GET", path, pace, query)
+
+    async def _read(
+        self,
+        method: str,
+        path: str,
+        pace: Pace,
+        query: Sequence[tuple[str, str]] = (),
+        *,
+        document: bytes | None = None,
+    ) -> bytes:
+        """One read with its retries; one that asks by POST changes nothing either."""
         settings = self._settings
         for attempt in range(1, settings.attempts + 1):
             await pace.wait()
             try:
-                return await self._get_once(path, query)
+                return await self._read_once(method, path, query, document)
             except BrokerUnavailable:
                 if attempt >= settings.attempts:
                     raise
@@ -226,9 +269,11 @@ class KiteReads:
             await self._clock.sleep(wait * (0.5 + 0.5 * self._random.random()))
         raise BrokerUnavailable("Reads are set to zero attempts; the setting must be at least 1.")
 
-    async def _get_once(self, path: str, query: Sequence[tuple[str, str]]) -> bytes:
+    async def _read_once(
+        self, method: str, path: str, query: Sequence[tuple[str, str]], document: bytes | None
+    ) -> bytes:
         try:
-            answer: Answer = await self._transport.send(Lane.READS, "GET", path, query=query)
+            answer: Answer = await self._transport.send(Lane.READS, method, path, query=query, document=document)
         except (httpx.HTTPError, TimeoutError) as failure:
             raise lost_read(failure) from failure
         if answer.status != _OK:

@@ -1,7 +1,16 @@
 """One supervised connection to Kite's ticker.
 
 ``run`` keeps it up for as long as it is not cancelled: it connects, tells what is desired, hands bytes on, replaces a
-connection that falls silent, and waits longer after each failure. A refused session stops it until ``renew``.
+connection that has died without saying so, and waits longer after each failure. A refused session stops it until
+``renew``.
+
+Two watchdogs look at a connection while the market is open, both by the monotonic clock alone. *Silence*: the broker
+beats every couple of seconds, so a connection without a byte for ``silence_limit_s`` is dead, however the socket looks.
+*Starvation*: it beats, it was told instruments, and no data comes. A row of far strikes may rightly be quiet, so the
+limit stretches with the longest pause this life has shown; a life that brought nothing at all is judged by the plain
+limit, because a subscription is answered with a snapshot. Each such replacement in a row doubles the limit up to
+``data_limit_max_s`` until data has flowed again for a while: in a halt of the market, which looks the same from here,
+the connection is replaced a few times an hour, not every few seconds.
 
 Invariants: after each (re)connection the whole desired state is told; between connections nothing is remembered but the
 wait; the token is never logged nor part of an error; when ``run`` ends nothing of it is left, neither task nor socket.
@@ -12,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlencode, urlsplit
@@ -20,15 +29,21 @@ from urllib.parse import urlencode, urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from engine.brokers.feed import FeedListener, FeedMode, feed_change
+from engine.brokers.feed import FeedChange, FeedListener, FeedMode, FeedStats, feed_change
 from engine.brokers.kite.feed_messages import subscription_messages
+from engine.brokers.kite.pulse import Pulse
 from engine.brokers.kite.session import API_VERSION, KiteCredentials
 from engine.core.errors import InvalidInput, SessionExpired
 
 _FORBIDDEN = 403
 _HEARTBEAT_BYTES = 1
-_CHECKS_PER_LIMIT = 4
-"""How often within the silence limit the watchdog looks."""
+_LOOKS_PER_LIMIT = 4
+"""The watchdog looks at least so often within the silence limit, and just when the limit is reached."""
+_LOOK_MIN_PART = 0.02
+"""Of the silence limit: it never looks more often."""
+_LOOP_TURNS = 3
+"""Turns of the event loop in which bytes that wait in the socket reach us."""
+_DOUBLINGS_MAX = 30
 _NS_PER_S = 1e9
 _RENEWED = "the session was renewed"
 
@@ -37,8 +52,16 @@ _RENEWED = "the session was renewed"
 class TickerSettings:
     """How one connection is kept (durations in seconds)."""
 
-    silence_limit_s: float = 5.0
-    """A connection without a byte for longer, while the market is open, is replaced."""
+    silence_limit_s: float = 4.0
+    """A connection without a byte for longer, while the market is open, is replaced: with the handshake, in 5 s."""
+    data_limit_s: float = 15.0
+    """A connection that beats but brings no data for longer, while the market is open, is replaced."""
+    data_limit_max_s: float = 600.0
+    """What doubling makes of ``data_limit_s`` at most."""
+    quiet_factor: float = 5.0
+    """Data may be missing for so many times the longest pause this life has shown."""
+    tell_interval_s: float = 0.05
+    """Changes of what is desired are told at most so often, together."""
     open_timeout_s: float = 5.0
     close_timeout_s: float = 1.0
     backoff_initial_s: float = 0.5
@@ -49,31 +72,6 @@ class TickerSettings:
     """Most tokens in one message."""
     frame_bytes_max: int = 1 << 20
     """A larger frame closes the connection; 3,000 full packets are 558,002 bytes."""
-
-
-@dataclass(slots=True)
-class TickerStats:
-    """Counts since the ticker was made."""
-
-    connections: int = 0
-    bytes: int = 0
-    binary_frames: int = 0
-    heartbeats: int = 0
-    text_frames: int = 0
-    silent_replaced: int = 0
-    """Connections given up by the watchdog."""
-    last_byte_ns: int | None = None
-    """Monotonic; ``None`` before the first byte."""
-    last_failure: str = ""
-
-    @property
-    def reconnects(self) -> int:
-        """Connections after the first."""
-        return max(0, self.connections - 1)
-
-    def last_byte_age_s(self, now_ns: int) -> float | None:
-        """Seconds since the last byte; ``None`` before the first."""
-        return None if self.last_byte_ns is None else (now_ns - self.last_byte_ns) / _NS_PER_S
 
 
 class KiteTicker:
@@ -113,10 +111,13 @@ class KiteTicker:
         self._settings = settings or TickerSettings()
         self._monotonic_ns = monotonic_ns
         self._changed = asyncio.Event()
+        self._again: set[int] = set()
         self._renewed = asyncio.Event()
         self._connection: ClientConnection | None = None
         self._given_up = ""
-        self.stats = TickerStats()
+        self.stats = FeedStats()
+        self._pulse = Pulse()
+        self._starved_in_row = 0
         # The library writes the request line, token and all, to its logger at DEBUG: it gets one that never will.
         self._wire_logger = logging.Logger(f"{__name__}.wire", logging.WARNING)  # noqa: LOG001 - deliberately unregistered
         self._wire_logger.parent = logging.getLogger(__name__)
@@ -125,6 +126,11 @@ class KiteTicker:
     def is_connected(self) -> bool:
         """Whether a connection is up."""
         return self._connection is not None
+
+    def ask_again(self, tokens: Iterable[int]) -> None:
+        """Subscribe these anew, soon, as far as this connection has been told of them already."""
+        self._again.update(tokens)
+        self._changed.set()
 
     def subscriptions_changed(self) -> None:
         """Tell the connection what changed in ``desired``, soon; many calls at once cost one round of messages."""
@@ -138,10 +144,11 @@ class KiteTicker:
         self._give_up(_RENEWED)
 
     async def run(self) -> None:
-        """Keep the connection up until cancelled."""
+        """Keep the connection up until cancelled; may be run again afterwards."""
         failures = 0
         while True:
             self._renewed.clear()
+            self._given_up = ""
             started = self._monotonic_ns()
             try:
                 await self._serve()
@@ -156,6 +163,8 @@ class KiteTicker:
                 self.stats.last_failure = f"could not connect: {type(error).__name__}"
             if (self._monotonic_ns() - started) / _NS_PER_S >= self._settings.stable_after_s:
                 failures = 0
+                if self._given_up:
+                    continue  # it was good and died unseen: the time for that is used up, the next one is made at once
             if not self._renewed.is_set():
                 await asyncio.sleep(self._wait_s(failures))
             failures += 1
@@ -191,7 +200,7 @@ class KiteTicker:
     def _begin(self, connection: ClientConnection) -> None:
         now = self._monotonic_ns()
         self._connection = connection
-        self._given_up = ""
+        self._pulse = Pulse()
         self._changed.set()
         self.stats.connections += 1
         self.stats.last_byte_ns = now
@@ -214,6 +223,7 @@ class KiteTicker:
                     listener.text(message)
                 elif len(message) > _HEARTBEAT_BYTES:
                     stats.binary_frames += 1
+                    self._pulse.beat(now)
                     listener.frame(message, now)
                 else:
                     stats.heartbeats += 1
@@ -223,37 +233,77 @@ class KiteTicker:
     async def _tell(self, connection: ClientConnection) -> None:
         """Tell this connection what is desired: all of it first, then what changes."""
         applied: dict[int, FeedMode] = {}
+        self.stats.told = 0
         try:
             while True:
                 await self._changed.wait()
                 self._changed.clear()
                 desired = dict(self._desired())
+                again = [token for token in self._again if token in applied and token in desired]
+                self._again.clear()
+                for message in subscription_messages(
+                    FeedChange(unsubscribe=tuple(again)), chunk=self._settings.subscription_chunk
+                ):
+                    await connection.send(message)
+                for token in again:
+                    del applied[token]
                 change = feed_change(applied, desired)
                 for message in subscription_messages(change, chunk=self._settings.subscription_chunk):
                     await connection.send(message)
                 applied = desired
+                self.stats.told = len(desired)
+                self._pulse.told(bool(desired), self._monotonic_ns())
+                if not change.is_empty:
+                    await asyncio.sleep(self._settings.tell_interval_s)
         except ConnectionClosed:
             return  # the receiving side sees it too, and says why
 
     async def _watch(self) -> None:
-        """Give a connection up that is silent while the market is open."""
-        limit = self._settings.silence_limit_s
-        pause = limit / _CHECKS_PER_LIMIT
+        """Give a connection up that is dead while the market is open."""
         while True:
-            await asyncio.sleep(pause)
-            if not self._is_silent():
+            await asyncio.sleep(self._look_in_s())
+            if not (self._silence() or self._starvation()):
                 continue
             # After a stall of our own loop, bytes may be waiting to be read: let them in before judging.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            if self._is_silent():
+            for _ in range(_LOOP_TURNS):
+                await asyncio.sleep(0)
+            if silence := self._silence():
                 self.stats.silent_replaced += 1
-                self._give_up(f"nothing was heard for {limit:g} s")
+                self._give_up(silence)
+                return
+            if starvation := self._starvation():
+                self.stats.starved_replaced += 1
+                self._starved_in_row += 1
+                self._give_up(starvation)
                 return
 
-    def _is_silent(self) -> bool:
-        age = self.stats.last_byte_age_s(self._monotonic_ns())
-        return age is not None and age > self._settings.silence_limit_s and self._is_open()
+    def _look_in_s(self) -> float:
+        """Until the silence limit could be reached, but no longer than a part of it: the session may open meanwhile."""
+        limit = self._settings.silence_limit_s
+        left = limit - (self.stats.last_byte_age_s(self._monotonic_ns()) or 0.0)
+        return min(max(left, limit * _LOOK_MIN_PART), limit / _LOOKS_PER_LIMIT)
+
+    def _silence(self) -> str:
+        """That not a byte has come for too long, in words; empty when it is not so."""
+        limit = self._settings.silence_limit_s
+        age_s = self.stats.last_byte_age_s(self._monotonic_ns())
+        if age_s is None or age_s < limit or not self._is_open():
+            return ""
+        return f"nothing was heard for {limit:g} s"
+
+    def _starvation(self) -> str:
+        """That it beats but data that should come does not, in words; empty when it is not so."""
+        now, settings, pulse = self._monotonic_ns(), self._settings, self._pulse
+        if not self._is_open():
+            pulse.closed(now)
+            return ""
+        if pulse.flowed_s >= settings.data_limit_s:
+            self._starved_in_row = 0
+        doubled = settings.data_limit_s * 2.0 ** min(self._starved_in_row, _DOUBLINGS_MAX)
+        limit = max(min(doubled, settings.data_limit_max_s), settings.quiet_factor * pulse.longest_pause_s)
+        if pulse.starved_s(now) < limit:
+            return ""
+        return f"it beats, but no data came for {limit:.3g} s"
 
     def _give_up(self, reason: str) -> None:
         """End the connection at once, without asking a peer that may be gone."""
@@ -271,8 +321,7 @@ class KiteTicker:
     def _wait_s(self, failures: int) -> float:
         """Twice as long after each failure, with jitter so that many clients do not return together."""
         settings = self._settings
-        doublings = min(failures, 30)
-        full = min(settings.backoff_max_s, settings.backoff_initial_s * 2.0**doublings)
+        full = min(settings.backoff_max_s, settings.backoff_initial_s * 2.0 ** min(failures, _DOUBLINGS_MAX))
         return full * (0.5 + 0.5 * self._random.random())
 
 

@@ -22,6 +22,7 @@ from engine.brokers.kite.session import API_VERSION, KiteCredentials
 from engine.core.errors import InvalidInput
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
+_JSON_TYPE = "application/json"
 
 
 class Lane(Enum):
@@ -125,8 +126,9 @@ class KiteTransport:
         *,
         form: Mapping[str, str] | None = None,
         query: Sequence[tuple[str, str]] = (),
+        document: bytes | None = None,
     ) -> Answer:
-        """Send one request, once, and read its whole answer.
+        """Send one request, once, and read its whole answer. Its body is a ``form`` or a JSON ``document``.
 
         Raises:
             httpx.HTTPError: it could not be sent, or the answer was lost; ``errors`` says which.
@@ -138,6 +140,9 @@ class KiteTransport:
         if form is not None:
             content = urlencode(form).encode("ascii")
             headers["Content-Type"] = _FORM_TYPE
+        elif document is not None:
+            content = document
+            headers["Content-Type"] = _JSON_TYPE
         request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
         clock = self.server_clock
         sent = clock.wall()

@@ -8,7 +8,14 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from engine.core.commands import AcknowledgeEvent, CreateStrategy, PlaceOrder, SetMode
+from engine.core.commands import (
+    AcknowledgeEvent,
+    CloseDeadLetter,
+    CreateStrategy,
+    PlaceOrder,
+    ReplayDeadLetter,
+    SetMode,
+)
 from engine.core.errors import UnknownInstrument, UnknownOrder
 from engine.core.identifiers import OrderNumber
 from engine.core.orders import OrderRecord, OrderState
@@ -115,6 +122,45 @@ async def test_an_unknown_order_has_no_history(harness: ClientHarness) -> None:
     """The error keeps its kind."""
     with pytest.raises(UnknownOrder, match="o987654"):
         await harness.client.order_history(OrderNumber(987_654))
+
+
+async def test_why_an_order_happened_can_be_asked(harness: ClientHarness) -> None:
+    """Its record, its history and its times; of an unknown order the error keeps its kind."""
+    receipt = await harness.client.submit(PlaceOrder(request=harness.request))
+    number = receipt.orders[0].number
+    await until(
+        lambda: any(order.state is not OrderState.QUEUED for order in harness.client.desk().orders),
+        "the order on its way",
+    )
+    why = await harness.client.why(number)
+    assert why.order.number == number
+    assert {event.number for event in why.history} == {number}
+    assert why.order.request.price == harness.request.price
+    with pytest.raises(UnknownOrder, match="o987654"):
+        await harness.client.why(OrderNumber(987_654))
+
+
+async def test_the_executors_health_is_a_picture(harness: ClientHarness) -> None:
+    """Budget, both breakers closed, four latencies, no dead letters."""
+    health = await harness.client.execution_health()
+    assert health is not None
+    assert health.account == harness.client.desk().status.account
+    assert health.budget.day_limit == harness.client.desk().status.budget.day_limit
+    assert {breaker.endpoint: breaker.state for breaker in health.breakers} == {"orders": "closed", "book": "closed"}
+    assert [latency.step for latency in health.latencies] == ["queue", "send", "acknowledge", "fill"]
+    assert health.dead_letters == 0
+    assert await harness.client.dead_letters() == ()
+
+
+async def test_a_letter_that_is_none_is_refused_in_words(harness: ClientHarness) -> None:
+    """Replaying and closing reach the executor over every road."""
+    for command in (
+        ReplayDeadLetter(numbers=(OrderNumber(987_654),)),
+        CloseDeadLetter(numbers=(OrderNumber(987_654),)),
+    ):
+        receipt = await harness.client.submit(command)
+        assert not receipt.accepted
+        assert receipt.violations
 
 
 async def test_records_keep_exact_prices_and_aware_times(harness: ClientHarness) -> None:

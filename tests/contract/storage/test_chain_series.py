@@ -363,3 +363,13 @@ async def test_a_write_that_cannot_reach_the_database_says_so(postgres_server: E
 async def _ids(database: Database) -> list[float]:
     async with database.acquire() as session:
         return [row["strike"] for row in await session.fetch("SELECT strike FROM chain_strikes")]
+
+
+async def test_a_replay_that_goes_back_deletes_what_came_after(series: ChainSeriesRepository) -> None:
+    """Minutes, strikes and the day's volatility at and after the moment go; the earlier ones stay."""
+    batch = [minute(number) for number in range(4)]
+    await series.save(batch)
+    assert await series.delete_from(batch[2].minute) == 2 + 2 * 3 + 1
+    expect(await series.between(KEY, *WHOLE_DAY), batch[:2])
+    expect_strikes(await series.strikes_between(KEY, *WHOLE_DAY), batch[:2])
+    assert (await series.daily_atm_volatility("NIFTY", 5)).atm_volatility.tolist() == []

@@ -8,10 +8,12 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from engine.core.decisions import EventFacts, LetterState, OrderDecision, QuoteSeen, UnsentCause
 from engine.core.errors import InvalidInput, StorageConflict, UnknownOrder, UnknownStrategy, WriterLost
 from engine.core.identifiers import BrokerOrderId, IntentId, OrderNumber, OrderTag, StrategyNumber
-from engine.core.orders import TERMINAL, OrderIntent, OrderRecord, OrderState, OrderTrigger
+from engine.core.orders import TERMINAL, OrderEvent, OrderIntent, OrderRecord, OrderState, OrderTrigger
 from engine.core.ports import Repositories
+from engine.core.vocabulary import QuoteState
 from storage.errors import RowRefused
 from tests.contract.storage.conftest import TwoEngines
 from tests.contract.storage.samples import (
@@ -370,3 +372,109 @@ async def test_a_key_finds_its_order_at_any_time(store: Repositories, epoch: int
     assert await store.journal.by_idempotency_key(ACCOUNT, "key 1") == record
     assert await store.journal.by_idempotency_key(ACCOUNT, "key 2") is None
     assert await store.journal.by_number(NO_ORDER) is None
+
+
+async def test_what_decided_an_order_is_kept_with_its_intent(store: Repositories, epoch: int) -> None:
+    """Reason, version, quotes with exact prices, notes in any script; the request stays as it was first wanted."""
+    decision = OrderDecision(
+        by="rule r2",
+        version="3",
+        words="mid 214.22 >= 214.20 \u20b9\x00",
+        quotes=(
+            QuoteSeen(
+                instrument=request().instrument,
+                state=QuoteState.ONE_SIDED,
+                bid=Decimal("214.20"),
+                ask=None,
+                last=Decimal("0.05"),
+                age_s=0.25,
+            ),
+        ),
+        seat="tty1",
+        lane="EXIT",
+        adds_risk=False,
+        checks="1",
+        notes=("a", "b"),
+        replays=OrderNumber(7),
+    )
+    wanted = msgspec.structs.replace(intent(1), decision=decision, wall_at=MORNING)
+    (record,) = await store.journal.record_intents([wanted], epoch=epoch)
+    changed = msgspec.structs.replace(record, request=msgspec.structs.replace(record.request, quantity=195))
+    await store.journal.record_change(changed, [], epoch=epoch)
+    assert await store.journal.intent(record.number) == wanted
+    assert await store.journal.intent(NO_ORDER) is None
+
+
+async def test_an_order_from_outside_has_no_intent(store: Repositories, epoch: int) -> None:
+    """Nobody here wanted it."""
+    found = outside_order()
+    adopted = await store.journal.adopt(found, event(found, OrderTrigger.BOOK_OPEN, OrderState.OPEN), epoch=epoch)
+    assert await store.journal.intent(adopted.number) is None
+
+
+async def test_an_event_keeps_its_facts_and_both_clocks(store: Repositories, epoch: int) -> None:
+    """Cause, decision and durations survive, also with characters that no database keeps."""
+    record = await journalled(store, epoch)
+    facts = EventFacts(
+        cause=UnsentCause.TOO_FAST,
+        decision=OrderDecision(words="asked"),
+        attempt=2,
+        queued_s=0.125,
+        sending_s=0.5,
+        answer_s=1.75,
+        filled=65,
+        seat="tty1",
+        replayed_as=OrderNumber(9),
+    )
+    plain = event(record, OrderTrigger.HELD_BACK, record.state)
+    full = msgspec.structs.replace(plain, facts=facts, wall_at=MORNING + timedelta(seconds=7))
+    odd = msgspec.structs.replace(plain, facts=EventFacts(seat="tty\ud800"))
+    await store.journal.record_change(record, [plain, full, odd], epoch=epoch)
+    history = await store.journal.history(record.number)
+    assert [msgspec.structs.replace(line, sequence=0) for line in history[:2]] == [plain, full]
+    assert history[2].facts.seat.startswith("tty")
+
+
+@pytest.mark.parametrize("field", ["created_at", "wall_at"])
+async def test_both_clocks_of_an_intent_know_their_zone(store: Repositories, epoch: int, field: str) -> None:
+    """A naive time is refused, whichever clock it comes from."""
+    naive = msgspec.structs.replace(intent(1), **{field: datetime(2026, 11, 20, 9, 15)})  # noqa: DTZ001
+    with pytest.raises(ValueError, match="time zone"):
+        await store.journal.record_intents([naive], epoch=epoch)
+
+
+async def test_open_dead_letters_are_listed_newest_first(store: Repositories, epoch: int) -> None:
+    """Of this account, at most as many as asked for; closed, replayed and ordinary orders are none."""
+    records = await store.journal.record_intents([intent(number) for number in range(1, 6)], epoch=epoch)
+    states = [LetterState.OPEN, LetterState.CLOSED, LetterState.OPEN, LetterState.REPLAYED, LetterState.NONE]
+    for record, letter in zip(records, states, strict=True):
+        changed = msgspec.structs.replace(record, state=OrderState.NOT_SENT, letter=letter)
+        await store.journal.record_change(changed, [], epoch=epoch)
+    found = await store.journal.dead_letters(ACCOUNT, 10)
+    assert [record.number for record in found] == [records[2].number, records[0].number]
+    assert {record.letter for record in found} == {LetterState.OPEN}
+    assert [record.number for record in await store.journal.dead_letters(ACCOUNT, 1)] == [records[2].number]
+    assert await store.journal.dead_letters(OTHER_ACCOUNT, 10) == ()
+
+
+async def test_placements_are_counted_by_their_end_on_this_machines_clock(store: Repositories, epoch: int) -> None:
+    """Those sent from a moment on: the end of the newest try where it is known, nothing where it is not."""
+    records = await store.journal.record_intents([intent(number) for number in range(1, 5)], epoch=epoch)
+
+    def sent(record: OrderRecord, second: int, **changes: object) -> OrderEvent:
+        line = event(record, OrderTrigger.SEND, OrderState.SENDING)
+        at = MORNING + timedelta(seconds=second)
+        return msgspec.structs.replace(line, wall_at=at, **changes)
+
+    answered, hanging, early, queued = records
+    ends = [(OrderTrigger.LOST, 12), (OrderTrigger.ANSWERED, 40), (OrderTrigger.BOOK_OPEN, 90)]
+    lines = [sent(answered, 10), *(sent(answered, second, trigger=trigger) for trigger, second in ends)]
+    await store.journal.record_change(answered, lines, epoch=epoch)
+    await store.journal.record_change(hanging, [sent(hanging, 11)], epoch=epoch)
+    await store.journal.record_change(
+        early, [sent(early, 9), sent(early, 10, trigger=OrderTrigger.REFUSED)], epoch=epoch
+    )
+    await store.journal.record_change(queued, [sent(queued, 20, applied=False)], epoch=epoch)
+    found = await store.journal.placements(ACCOUNT, MORNING + timedelta(seconds=10))
+    assert sorted(found, key=str) == [MORNING + timedelta(seconds=40), None]
+    assert await store.journal.placements(OTHER_ACCOUNT, MORNING) == ()

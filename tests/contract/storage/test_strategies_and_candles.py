@@ -173,3 +173,14 @@ async def test_a_candle_that_contradicts_itself_is_refused(store: Repositories, 
     with pytest.raises(RowRefused):
         await store.candles.save([msgspec.structs.replace(broken, strategy=number)])
     assert await store.candles.between(number, *DAY) == ()
+
+
+async def test_a_replay_that_goes_back_deletes_what_came_after(store: Repositories, epoch: int) -> None:
+    """Minutes at and after the moment go, of every strategy; earlier ones stay."""
+    one = (await made(store, epoch, "first-one")).number
+    two = (await made(store, epoch, "second-one")).number
+    kept = candle(one, 0, "1 1 1 1")
+    await store.candles.save([kept, candle(one, 1, "2 2 2 2"), candle(two, 1, "3 3 3 3"), candle(two, 2, "4 4 4 4")])
+    assert await store.candles.delete_from(candle(one, 1, "1 1 1 1").minute) == 3
+    assert await store.candles.between(one, *DAY) == (kept,)
+    assert await store.candles.between(two, *DAY) == ()

@@ -146,6 +146,19 @@ async def test_changes_are_told_incrementally(feed: ScriptedFeed) -> None:
         ]
 
 
+async def test_what_nothing_is_known_of_is_subscribed_anew(feed: ScriptedFeed) -> None:
+    """Given up and taken back with its mode, although the wish is what it was; what was never told is no matter."""
+    async with running(feed) as desk:
+        client = await feed.client()
+        await client.told(3)
+        desk.ticker.ask_again([2, 77])
+        assert await client.told(3) == [
+            {"a": "unsubscribe", "v": [2]},
+            {"a": "subscribe", "v": [2]},
+            {"a": "mode", "v": ["full", [2]]},
+        ]
+
+
 async def test_large_wishes_are_told_in_chunks(feed: ScriptedFeed) -> None:
     """No message names more than 500 instruments, and together they name all."""
     async with running(feed) as desk:
@@ -426,3 +439,48 @@ def test_an_address_that_is_no_ticker_is_refused() -> None:
     """The sentence says what an address begins with."""
     with pytest.raises(InvalidInput, match="ws://"):
         Desk("https://127.0.0.1")
+
+
+def test_the_watchdog_looks_when_the_limit_is_reached() -> None:
+    """However the age falls between two looks, the next one is no later than the limit, and that is below 5 s."""
+    settings = TickerSettings()
+    desk = Desk("ws://127.0.0.1:1", settings)
+    now_ns = 100_000_000_000
+    desk.ticker._monotonic_ns = lambda: now_ns
+    for age_s in (0.0, 0.5, 1.7, 3.2, 3.5, 3.95, 4.0):
+        desk.ticker.stats.last_byte_ns = now_ns - int(age_s * 1e9)
+        assert 0 < age_s + desk.ticker._look_in_s() < 4.1
+    assert settings.silence_limit_s < 4.5
+
+
+async def test_a_good_connection_that_dies_unseen_is_replaced_without_a_wait(feed: ScriptedFeed) -> None:
+    """The silence has cost seconds already: after a connection that lasted, the next one is made at once."""
+    desk = Desk(feed.root, TickerSettings(silence_limit_s=0.05, stable_after_s=0.0, close_timeout_s=0.1))
+    waits: list[int] = []
+
+    def wait_s(failures: int) -> float:
+        waits.append(failures)
+        return 3600.0
+
+    desk.ticker._wait_s = wait_s  # type: ignore[method-assign]
+    task = asyncio.create_task(desk.ticker.run())
+    try:
+        for _ in range(3):
+            await feed.client()
+        assert waits == []
+        assert desk.ticker.stats.silent_replaced >= 2
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_many_changes_are_told_together(feed: ScriptedFeed) -> None:
+    """A hundred changes within the interval cost one round of messages."""
+    async with running(feed, TickerSettings(tell_interval_s=0.05, close_timeout_s=0.1)) as desk:
+        client = await feed.client()
+        await client.told(3)
+        for number in range(100):
+            desk.desired = {1: FULL, 2: FULL, 3: LTP, 10 + number: FULL}
+            desk.ticker.subscriptions_changed()
+            await asyncio.sleep(0)
+        assert await client.told(2) == [{"a": "subscribe", "v": [109]}, {"a": "mode", "v": ["full", [109]]}]

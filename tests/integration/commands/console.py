@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND_S = 60.0
 READY_S = 40.0
 ENGINE_COMMANDS = {b"headless", b"serve"}
-SECTIONS = ("venue", "database", "orders", "portfolio", "engine", "door")
+SECTIONS = ("venue", "live", "secrets", "database", "orders", "portfolio", "engine", "door")
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -68,15 +68,15 @@ class Console:
         self.data = desk.locations.data
         self.data.mkdir(parents=True, exist_ok=True)
         self.configuration = self.data.parent / "config.toml"
+        self.environment: dict[str, str] = {}
+        """Variables of every command from now on."""
         self.write_configuration()
 
     def write_configuration(self) -> None:
         """Write the desk's settings as TOML."""
-        lines = []
+        lines: list[str] = []
         for name in SECTIONS:
-            lines.append(f"[{name}]")
-            section = msgspec.to_builtins(getattr(self.desk.configuration, name))
-            lines += [f"{key} = {json.dumps(value)}" for key, value in section.items() if _is_plain(value)]
+            lines += _table(name, msgspec.to_builtins(getattr(self.desk.configuration, name)))
         self.configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def words(self, *arguments: str) -> list[str]:
@@ -86,7 +86,7 @@ class Console:
 
     def start(self, *arguments: str, token: str = "", **options: Any) -> subprocess.Popen[str]:
         """Start a command and leave it running; with a token in its environment if one is given."""
-        surroundings = environment(self.data.parent)
+        surroundings = {**environment(self.data.parent), **self.environment}
         return subprocess.Popen(
             self.words(*arguments),
             cwd=REPOSITORY,
@@ -151,7 +151,17 @@ class Console:
         return found
 
 
+def _table(name: str, section: dict[str, Any]) -> list[str]:
+    lines = [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in section.items() if _is_plain(value))]
+    for key, value in section.items():
+        if isinstance(value, dict) and all(isinstance(inner, str) for inner in value):
+            lines += _table(f"{name}.{key}", value)
+    return lines
+
+
 def _is_plain(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
     return isinstance(value, str | int | float | bool)
 
 

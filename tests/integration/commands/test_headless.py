@@ -122,12 +122,12 @@ def test_killed_leftovers_do_not_stand_in_the_way(console: Console) -> None:
     console.run("order", f"cancel o{number}", "--yes")
 
 
-def test_a_venue_that_is_not_there_yet(console: Console) -> None:
-    """Settings that ask for live trading are refused in words; nothing falls back to practice."""
+def test_a_venue_that_nobody_knows(console: Console) -> None:
+    """It is refused in words, with what there is; nothing falls back to practice."""
     odd = console.data.parent / "odd.toml"
-    odd.write_text('[venue]\nkind = "live"\n', encoding="utf-8")
+    odd.write_text('[venue]\nkind = "moon"\n', encoding="utf-8")
     for command in (("headless",), ("funds",), ("order", RESTING, "--yes")):
         said = console.run("--config", str(odd), *command)
         assert said.code == ExitCode.SETUP, said
-        assert '"live" is not available' in said.words
+        assert "practice, replay, paper, live" in said.words
     assert not console.engine_processes()

@@ -41,7 +41,7 @@ from tests.kit.desk_host import (
     until,
 )
 from tests.kit.practice_process import PracticeProcess
-from workstation import assembly
+from workstation import assembly, venue_parts
 
 
 async def make_template(server: EmbeddedPostgres) -> None:
@@ -167,7 +167,7 @@ async def test_a_session_that_is_over(desk: Desk, monkeypatch: pytest.MonkeyPatc
             checksum = hashlib.sha256(f"practice{request_token}practice".encode()).hexdigest()
             form = {"api_key": "practice", "request_token": request_token, "checksum": checksum}
             token = (await http.post("/session/token", data=form)).json()["data"]["access_token"]
-            monkeypatch.setattr(assembly, "PRACTICE_TOKEN", token)
+            monkeypatch.setattr(venue_parts, "PRACTICE_TOKEN", token)
             async with assembly.open_host(desk.configuration, desk.locations, read_only=False, with_door=False) as host:
                 client = host.client
                 option = Option(await live_chain(client), "ce")

@@ -173,7 +173,8 @@ def test_faults_reach_the_official_client(exchange: PracticeProcess, desk: Desk)
             desk.place("BUY", desk.lot, price, tag=kind.replace("_", ""))
     assert [order["tag"] for order in desk.kite.orders()] == ["dropanswer"]
     log = exchange.request("GET", "/practice/log")
-    assert log == {"order_posts": 1, "by_tag": {"dropanswer": 1}}
+    assert log["order_posts"] == 1
+    assert log["by_tag"] == {kind.replace("_", ""): 1 for kind in expected}
     assert exchange.request("GET", "/practice/faults") == []
 
 

@@ -36,8 +36,8 @@ from tests.kit.database import new_database
 
 SCHEMA = """
 SELECT
-    'column', table_name, ordinal_position, column_name, data_type, domain_name, is_nullable, is_identity,
-    column_default
+    'column', table_name, row_number() OVER (PARTITION BY table_name ORDER BY ordinal_position), column_name, data_type,
+    domain_name, is_nullable, is_identity, column_default
 FROM information_schema.columns WHERE table_schema = 'public'
 UNION ALL
 SELECT
@@ -46,7 +46,9 @@ FROM pg_constraint WHERE connamespace = 'public'::regnamespace
 UNION ALL
 SELECT 'index', tablename, 0, indexname, indexdef, '', '', '', '' FROM pg_indexes WHERE schemaname = 'public'
 UNION ALL
-SELECT 'comment', objoid::regclass::text, objsubid, description, '', '', '', '', ''
+SELECT
+    'comment', objoid::regclass::text, row_number() OVER (PARTITION BY objoid ORDER BY objsubid), description, '', '',
+    '', '', ''
 FROM pg_description WHERE classoid = 'pg_class'::regclass AND objoid::regclass::text !~ '^(pg_|information_schema)'
 ORDER BY 1, 2, 3, 4, 5
 """

@@ -7,6 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.core.bars import BarInterval
 from engine.core.commands import (
     ArchiveStrategy,
     CancelOrders,
@@ -22,6 +23,7 @@ from engine.core.commands import (
     SetMark,
     SetMode,
     ShowChain,
+    ShowChart,
 )
 from engine.core.identifiers import OrderNumber, StrategyNumber
 from engine.core.instruments import Instrument
@@ -30,7 +32,7 @@ from engine.core.vocabulary import Mark, Mode, OrderType, Product, Side, Validit
 from engine.language.describe import describe
 from engine.language.numbers import grouped, read_number
 from engine.language.parser import interpret
-from tests.unit.language.world import World
+from tests.unit.language.world import NIFTY_INDEX, World
 
 WORLD = World()
 prices = st.integers(1, 2_000_000).map(lambda ticks: ticks * Decimal("0.05"))
@@ -84,6 +86,11 @@ commands = st.one_of(
 )
 wishes = st.one_of(
     st.builds(ShowChain, underlying=st.just("NIFTY"), expiry_label=st.sampled_from([None, "w0", "m0", "q1"])),
+    st.builds(
+        ShowChart,
+        instrument=st.sampled_from([NIFTY_INDEX.key, *(row.key for row in WORLD.rows)]),
+        interval=st.none() | st.sampled_from(BarInterval),
+    ),
     st.builds(GoTo, place=st.sampled_from(WORLD.places())),
     st.builds(SetMark, mark=st.sampled_from(Mark)),
     st.just(Quit()),
@@ -128,7 +135,7 @@ def test_a_sentence_cut_short_never_means_another_order(command: Command, data: 
 
 VOCABULARY = """
 buy sell 2L 130 nifty 24000 ce pe w0 m9 @ mkt 1% bid +0.05 stop into 3 #3 3.1 fly-0920 cancel o38 all modify move
-to new show go mark arm at 9.20 && ; & atm atm+50 20d fut
+to new show chart 5m go mark arm at 9.20 && ; & atm atm+50 20d fut
 """
 words = st.sampled_from(VOCABULARY.split())
 

@@ -14,6 +14,9 @@ from engine.brokers.kite.codec import Frame, decode_frame
 from engine.brokers.kite.packets import BODY_BYTES, PacketKind
 
 TOKEN = 3_840_002
+INDEX = 256_265
+INDEX_LENGTHS = (28, 32)
+TWICE = 2
 
 
 def packet(length: int, token: int = TOKEN, fill: int = 7) -> bytes:
@@ -38,10 +41,15 @@ def walk_plainly(payload: bytes) -> list[bytes]:
         body = payload[offset + 2 : offset + 2 + length]
         if len(body) < length:
             break
-        if length in BODY_BYTES:
+        if length in BODY_BYTES and fits(length, body):
             bodies.append(body)
         offset += 2 + length
     return bodies
+
+
+def fits(length: int, body: bytes) -> bool:
+    """Whether the token's segment has packets of that length."""
+    return length == 8 or (length in INDEX_LENGTHS) == (body[3] == 9)
 
 
 def first_words(frame: Frame) -> list[tuple[int, int]]:
@@ -118,7 +126,7 @@ def test_arbitrary_bytes_never_crash_and_never_invent_a_row(payload: bytes) -> N
     assert [BODY_BYTES[len(body)] for body in bodies] == [PacketKind(kind) for kind in frame.kinds]
     assert first_words(frame) == [struct.unpack_from(">2I", body) for body in bodies]
     announced = int.from_bytes(payload[:2]) if len(payload) >= 2 else 0
-    assert frame.unknown + frame.missing + len(frame) == announced
+    assert frame.unknown + frame.missing + frame.implausible + len(frame) == announced
 
 
 @given(
@@ -141,9 +149,35 @@ def test_damaged_frames_never_invent_a_row(parts: list[tuple[int, int]], cut: in
 @given(st.lists(st.sampled_from([8, 28, 32, 44, 184]), min_size=1, max_size=4), st.data())
 def test_small_and_large_frames_decode_alike(lengths: list[int], data: st.DataObject) -> None:
     """The paths for few and for many packets give the same rows."""
-    bodies = [data.draw(st.binary(min_size=length, max_size=length)) for length in lengths]
+    drawn = [data.draw(st.binary(min_size=length, max_size=length)) for length in lengths]
+    bodies = [body[:3] + bytes([9 if len(body) in INDEX_LENGTHS else 2]) + body[4:] for body in drawn]
     parts = [struct.pack(">H", len(body)) + body for body in bodies]
     few = decode_frame(frame_of(*parts))
     many = decode_frame(frame_of(*parts, *[packet(8)] * 10))
     assert np.array_equal(few.words, many.words[: len(parts)])
     assert np.array_equal(few.kinds, many.kinds[: len(parts)])
+
+
+@pytest.mark.parametrize("crowd", [0, 40, 300])
+@pytest.mark.parametrize(
+    ("length", "token"), [(184, INDEX), (44, INDEX), (28, TOKEN), (32, TOKEN)], ids=["full", "quote", "28", "32"]
+)
+def test_a_kind_that_the_segment_does_not_have_is_believed_in_neither(length: int, token: int, crowd: int) -> None:
+    """An index with a book and an option with an index's prices are counted and give no row, in frames of any size."""
+    good = [packet((184, 8, 44)[place % 3], TOKEN + 256 * (place + 1)) for place in range(crowd)]
+    frame = decode_frame(frame_of(*good, packet(length, token)))
+    assert (len(frame), frame.implausible, frame.unknown, frame.missing) == (crowd, 1, 0, 0)
+    assert token not in frame.words[:, packets.TOKEN]
+    assert "of a kind their segment does not have" in frame.damage
+
+
+def test_full_packets_alone_are_held_to_their_segment_too() -> None:
+    """One index among nothing but full packets does not slip through the fast way."""
+    frame = decode_frame(frame_of(*(packet(184, TOKEN + 256 * place) for place in range(60)), packet(184, INDEX)))
+    assert (len(frame), frame.implausible) == (60, 1)
+
+
+@pytest.mark.parametrize("token", [TOKEN, INDEX])
+def test_a_last_price_suits_every_segment(token: int) -> None:
+    """Packets of eight bytes come for indices as for all others."""
+    assert first_words(decode_frame(frame_of(packet(8, token)))) == [(token, 7)]

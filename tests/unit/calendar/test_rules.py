@@ -98,9 +98,15 @@ def test_wrong_underlyings_are_refused(tmp_path: Path, old: str, new: str, words
         ("from = 2000-01-01", "from = 2026-01-01", "first_day"),
         ('zone = "Asia/Kolkata"', 'zone = "Asia/Kolkatta"', "zone"),
         ("last_day = 2026-12-31", "last_day = 2027-12-31", "2027"),
-        ("days = [2026-01-15", "days = [2025-01-15", "holidays[1].days"),
+        ("days = [2026-01-15", "days = [2025-01-15", "holidays[2].days"),
         ("pre_open = 09:00:00", "pre_open = 09:30:00", "pre_open"),
-        ('why = "Muhurat"', 'reason = "Muhurat"', "special_sessions[1]"),
+        ('why = "Muhurat"', 'reason = "Muhurat"', "special_sessions[3]"),
+        ("pause = [10:00:00, 11:30:00]", "pause = [11:30:00, 10:00:00]", "special_sessions[1].pause"),
+        ("pause = [10:00:00, 11:30:00]", "pause = [10:00:00, 12:30:00]", "special_sessions[1].pause"),
+        ("day = 2024-05-18", "day = 2024-03-02", "2024-03-02 twice"),
+        ("day = 2026-11-08", "day = 2026-02-01", "unknown_sessions"),
+        ("year = 2024", "year = 2023", "2024"),
+        ('certainty = "medium"', 'certainty = "perhaps"', "holidays[0].certainty"),
         ("checked = 2026-11-22", "checked = [", "TOML"),
     ],
 )
@@ -121,9 +127,9 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_regimes_may_stand_in_any_order(tmp_path: Path) -> None:
     """The table is ordered by day whatever the order in the file."""
-    path = changed(tmp_path, "sessions.toml", "from = 2000-01-01", "from = 2024-06-01")
+    path = changed(tmp_path, "sessions.toml", "from = 2000-01-01", "from = 2023-06-01")
     text = path.read_text(encoding="utf-8")
     first, second, rest = text.split("[[derivatives]]", 2)
     path.write_text(f"{first}[[derivatives]]{rest}\n[[derivatives]]{second}", encoding="utf-8")
     days = [regime.since for regime in read_sessions(path).derivatives]
-    assert days == [date(2024, 6, 1), date(2026, 8, 3), date(2026, 12, 7)]
+    assert days == [date(2023, 6, 1), date(2026, 8, 3), date(2026, 12, 7)]

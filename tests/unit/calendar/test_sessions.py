@@ -23,6 +23,8 @@ AUGUST = date(2026, 8, 3)
 LAST_OF_AUGUST_REGIME = date(2026, 12, 4)
 DECEMBER = date(2026, 12, 7)
 MUHURAT = date(2025, 10, 21)
+SWITCH_SATURDAY = date(2024, 3, 2)
+UNKNOWN_MUHURAT = date(2026, 11, 8)
 BUDGET_SATURDAY = date(2025, 2, 1)
 BUDGET_SUNDAY = date(2026, 2, 1)
 
@@ -89,7 +91,7 @@ def test_expiry_beyond_the_holiday_lists_has_hours_but_no_day_type(calendar: Ses
     far = date(2031, 6, 24)
     assert calendar.expiry_instant(far, is_index=True) == at(far, "15:30")
     assert not calendar.covers(far)
-    with pytest.raises(UnknownDay, match="2025-01-01 to 2026-12-31"):
+    with pytest.raises(UnknownDay, match="2024-01-01 to 2026-12-31"):
         calendar.is_trading_day(far)
 
 
@@ -237,15 +239,81 @@ def test_reached_expiry_is_told() -> None:
     assert years_to_expiry(instant + timedelta(seconds=1), instant) == (0.0, True)
 
 
-@given(moment=st.datetimes(datetime(2025, 1, 1), datetime(2026, 12, 30), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_a_session_of_unknown_hours_is_not_guessed(calendar: SessionCalendar) -> None:
+    """A session is held, nobody knows when: trading day, but no hours, no state, and no promise over its head."""
+    assert calendar.is_trading_day(UNKNOWN_MUHURAT)
+    assert not calendar.covers(UNKNOWN_MUHURAT)
+    with pytest.raises(UnknownDay, match=r"2026-11-08 \(Muhurat.*hours are not known.*special_sessions"):
+        calendar.session(UNKNOWN_MUHURAT)
+    with pytest.raises(UnknownDay, match="hours are not known"):
+        calendar.expiry_instant(UNKNOWN_MUHURAT, is_index=True)
+    for clock in ("10:00", "18:30"):
+        assert calendar.state_at(at(UNKNOWN_MUHURAT, clock)) is MarketState.UNKNOWN
+        assert calendar.spot_moves_at(at(UNKNOWN_MUHURAT, clock)) is None
+    words, instant = calendar.next_event(at(date(2026, 11, 6), "18:00"))
+    assert (words, instant) == (
+        "unknown: a session is held on Sun 08 Nov (Muhurat, Sunday), its hours are not known",
+        None,
+    )
+    assert calendar.session_before(date(2026, 11, 9)) is None
+    assert calendar.next_event(at(date(2026, 11, 9), "08:00")) == ("opens", at(date(2026, 11, 9), "09:15"))
+
+
+def test_a_pause_in_the_middle_is_closed(calendar: SessionCalendar) -> None:
+    """On the Saturdays of the switch to the other site nothing trades between the two parts."""
+    expected = {
+        "09:14": MarketState.PRE_OPEN,
+        "09:15": MarketState.OPEN,
+        "09:59": MarketState.OPEN,
+        "10:00": MarketState.CLOSED,
+        "11:29": MarketState.CLOSED,
+        "11:30": MarketState.OPEN,
+        "12:30": MarketState.CLOSED,
+    }
+    for clock, state in expected.items():
+        moment = at(SWITCH_SATURDAY, clock)
+        assert calendar.state_at(moment) is state, clock
+        assert calendar.spot_moves_at(moment) is (state is MarketState.OPEN)
+    assert calendar.next_event(at(SWITCH_SATURDAY, "09:30")) == ("pauses", at(SWITCH_SATURDAY, "10:00"))
+    assert calendar.next_event(at(SWITCH_SATURDAY, "10:30")) == ("opens", at(SWITCH_SATURDAY, "11:30"))
+    assert calendar.next_event(at(SWITCH_SATURDAY, "12:00")) == ("closes", at(SWITCH_SATURDAY, "12:30"))
+
+
+@pytest.mark.parametrize(
+    ("day", "opens", "closes"),
+    [
+        (date(2024, 1, 20), "09:15", "15:30"),
+        (date(2024, 5, 18), "09:15", "12:30"),
+        (date(2024, 11, 1), "18:00", "19:00"),
+    ],
+)
+def test_special_sessions_of_2024(calendar: SessionCalendar, day: date, opens: str, closes: str) -> None:
+    """The Saturdays and the evening that calendar packages lack are there; the Monday of January is closed."""
+    session = calendar.session(day)
+    assert session is not None
+    assert (session.open, session.close) == (at(day, opens), at(day, closes))
+    assert not calendar.is_trading_day(date(2024, 1, 22))
+
+
+def test_a_clearing_holiday_is_a_trading_day(calendar: SessionCalendar) -> None:
+    """Banks rest, the exchange trades."""
+    assert calendar.is_clearing_holiday(date(2026, 8, 26))
+    assert calendar.is_trading_day(date(2026, 8, 26))
+    assert not calendar.is_clearing_holiday(date(2026, 8, 25))
+
+
+@given(moment=st.datetimes(datetime(2024, 1, 1), datetime(2026, 12, 30), timezones=st.just(UTC)))  # noqa: DTZ001
 def test_events_lie_ahead_and_bound_the_state(moment: datetime) -> None:
     """At any moment the next event is in the future, and nothing but the pre-open begins before it."""
     calendar = SessionCalendar(read_sessions())
     words, instant = calendar.next_event(moment)
-    assert instant is not None
+    if instant is None:
+        # Friday evening to Sunday night around the session of unknown hours, and nowhere else.
+        assert at(date(2026, 11, 6), "15:40") <= moment < at(date(2026, 11, 9), "00:00")
+        return
     assert moment < instant
     is_open = calendar.state_at(moment) is MarketState.OPEN
-    assert is_open == (words in {"spot freezes", "closes"})
+    assert is_open == (words in {"spot freezes", "closes", "pauses"})
     just_before = instant - timedelta(microseconds=1)
     assert (calendar.state_at(just_before) is MarketState.OPEN) == is_open
     assert calendar.next_event(just_before) == (words, instant)

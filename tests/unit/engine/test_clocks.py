@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from engine.clocks import SystemClock, VenueClock
+from engine.clocks import QuoteClock, StreamClock, SystemClock, VenueClock
 
 START = datetime(2026, 11, 19, 5, 30, tzinfo=UTC)
 
@@ -82,3 +82,33 @@ async def test_the_system_clock_is_aware_and_waits() -> None:
     before = clock.monotonic()
     await clock.sleep(0.01)
     assert clock.monotonic() - before >= 0.009
+
+
+def test_a_tape_s_clock_stands_still_between_two_words() -> None:
+    """Real time moves it by nothing; an earlier word is not taken; a restart is."""
+    stream = StreamClock(START)
+    told = START + timedelta(seconds=5, microseconds=250)
+    stream.tell(nanoseconds(told))
+    assert stream.market_now() == told
+    stream.tell(nanoseconds(START))
+    assert stream.market_now() == told
+    stream.restart(nanoseconds(START))
+    assert stream.market_now() == START
+
+
+def test_quotes_of_a_tape_age_with_the_tape() -> None:
+    """A minute of the tape is a minute of age, exactly, and stamps are never zero or less."""
+    stream = StreamClock(START)
+    clock = QuoteClock(stream)
+    before = clock.now_ns()
+    stream.tell(nanoseconds(START + timedelta(minutes=1)))
+    assert clock.now_ns() - before == 60 * 10**9
+    assert clock.monotonic() * 10**9 == clock.now_ns()
+    assert clock.market_now() == stream.market_now()
+    stream.restart(nanoseconds(START - timedelta(hours=2)))
+    assert clock.now_ns() > 0
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Since the epoch."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1_000

@@ -135,6 +135,18 @@ class FaultyJournal:
     async def history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
         return await self._journal.history(number)
 
+    async def intent(self, number: OrderNumber) -> OrderIntent | None:
+        self._check()
+        return await self._journal.intent(number)
+
+    async def dead_letters(self, account: AccountId, limit: int) -> tuple[OrderRecord, ...]:
+        self._check()
+        return await self._journal.dead_letters(account, limit)
+
+    async def placements(self, account: AccountId, since: datetime) -> tuple[datetime | None, ...]:
+        self._check()
+        return await self._journal.placements(account, since)
+
     def fail(self) -> None:
         self.down = StorageUnavailable("the database is gone")
 
@@ -256,6 +268,8 @@ class Desk:
         self.fills = FillBook()
         self.ledger_check = ledger_check
         self.strategy = StrategyNumber(0)
+        self.uncertainty_s = 0.0
+        """How far the broker's clock may be from what the engine takes it for."""
         self.journal = FaultyJournal(MemoryRepositories(self.store))
         self._run: asyncio.Task[None] | None = None
         self._before: set[asyncio.Task[object]] = set()
@@ -301,6 +315,7 @@ class Desk:
             fills=self.fills,
             epoch=epoch,
             ledger_check=self.ledger_check,
+            server_uncertainty_s=lambda: self.uncertainty_s,
         )
         await self.executor.start()
         self._run = asyncio.ensure_future(self.executor.run())

@@ -51,7 +51,7 @@ async def test_a_cancellation_refused_for_speed_too_often_is_told_as_danger() ->
         await desk.cancel(number)
         await desk.clock.advance(6)
         assert desk.state(number) is OrderState.OPEN
-        assert desk.ear.heard("o1: cancel was not sent, the broker refused it for speed 2 times", Severity.DANGER)
+        assert desk.ear.heard("o1: cancel was not sent: the broker refused it for speed 2 times", Severity.DANGER)
 
 
 async def test_an_answer_with_another_id_than_the_book_rings() -> None:

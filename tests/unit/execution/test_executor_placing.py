@@ -273,7 +273,7 @@ async def test_an_entry_that_waited_too_long_is_not_sent() -> None:
         await desk.clock.advance(7)
         assert [desk.state(number) for number in (1, 2, 3)] == [OrderState.OPEN, OrderState.OPEN, OrderState.NOT_SENT]
         assert "waited more than 5 s" in desk.order(3).message
-        assert desk.ear.heard("o3: place was not sent", Severity.ATTENTION)
+        assert desk.ear.heard("o3 was not sent", Severity.ATTENTION)
         await desk.clock.advance(120)
         assert sum(desk.broker.posts.values()) == 2
 

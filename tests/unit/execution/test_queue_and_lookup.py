@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.core.identifiers import OrderNumber
-from engine.execution.budgets import Lane
+from engine.execution.lanes import Lane
 from engine.execution.queue import Errand, OrderQueue, QueuedCommand
 from engine.execution.resolution import Lookup
 
@@ -14,11 +14,12 @@ def command(number: int, lane: Lane, queued_at: float = 0.0, errand: Errand = Er
 
 
 def test_lanes_go_by_priority_and_within_a_lane_by_age() -> None:
-    """Exits, cancels, modifications, entries; first come first served in each."""
+    """Exits, cancels, stops, hedges, modifications, entries; first come first served in each."""
     queue = OrderQueue(10, 10)
-    for number, lane in enumerate([Lane.ENTRY, Lane.MODIFY, Lane.EXIT, Lane.ENTRY, Lane.CANCEL, Lane.EXIT]):
+    lanes = [Lane.ENTRY, Lane.MODIFY, Lane.EXIT, Lane.ENTRY, Lane.HEDGE, Lane.CANCEL, Lane.STOP, Lane.EXIT]
+    for number, lane in enumerate(lanes):
         queue.put(command(number, lane))
-    assert [waiting.number for waiting in queue] == [2, 5, 4, 1, 0, 3]
+    assert [waiting.number for waiting in queue] == [2, 7, 5, 6, 4, 1, 0, 3]
 
 
 def test_a_command_that_waited_before_goes_back_to_the_head() -> None:
@@ -35,19 +36,21 @@ def test_entries_are_bounded_and_exits_have_places_of_their_own() -> None:
     queue.put(command(1, Lane.ENTRY))
     queue.put(command(2, Lane.ENTRY))
     assert not queue.has_room(Lane.ENTRY)
+    assert not queue.has_room(Lane.HEDGE)
     assert not queue.has_room(Lane.MODIFY)
+    assert queue.has_room(Lane.STOP)
     assert queue.has_room(Lane.EXIT)
     queue.put(command(3, Lane.EXIT))
     assert not queue.has_room(Lane.CANCEL)
 
 
 def test_only_prices_grow_old() -> None:
-    """Entries and modifications expire, exits and cancels do not."""
+    """Entries, hedges and modifications expire; exits, cancels and stops do not."""
     queue = OrderQueue(10, 10)
     for number, lane in enumerate(Lane):
         queue.put(command(number, lane, queued_at=1.0))
     queue.put(command(9, Lane.ENTRY, queued_at=5.0))
-    assert {old.lane for old in queue.expired(before=4.0)} == {Lane.MODIFY, Lane.ENTRY}
+    assert {old.lane for old in queue.expired(before=4.0)} == {Lane.HEDGE, Lane.MODIFY, Lane.ENTRY}
     assert queue.oldest_expiring() == 1.0
 
 

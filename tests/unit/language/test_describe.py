@@ -9,11 +9,13 @@ import pytest
 
 from engine.core.commands import (
     AcknowledgeEvent,
+    CloseDeadLetter,
     Command,
     ModifyOrder,
     MoveQuantity,
     OrderChange,
     PlaceOrder,
+    ReplayDeadLetter,
     ResolveUnknown,
     SetMode,
 )
@@ -80,6 +82,8 @@ def unlisted(**changes: object) -> OrderRequest:
             "move 9.1 10 to 1",
         ),
         (ResolveUnknown(number=OrderNumber(40)), "look up o40"),
+        (ReplayDeadLetter(numbers=(OrderNumber(40), OrderNumber(41))), "send again o40 o41"),
+        (CloseDeadLetter(numbers=(OrderNumber(40),)), "close o40"),
         (AcknowledgeEvent(sequence=17), "acknowledge events up to 17"),
         (SetMode(mode=Mode.HOT), "arm hot"),
     ],

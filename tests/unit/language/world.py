@@ -37,6 +37,18 @@ ALIASES = {"nifty50": "NIFTY", "bnf": "BANKNIFTY"}
 TICK = Decimal("0.05")
 
 
+NIFTY_INDEX = Instrument(
+    token=256_265,
+    exchange_token=1001,
+    tradingsymbol="NIFTY 50",
+    exchange=Exchange.NSE,
+    name="NIFTY 50",
+    kind=InstrumentKind.INDEX,
+    segment="INDICES",
+)
+"""The only index that this market's dump lists."""
+
+
 def lot_of(underlying: str, expiry: date) -> int:
     """The lot of a contract."""
     return LATER_NIFTY_LOT if underlying == "NIFTY" and expiry >= MARCH else LOTS[underlying]
@@ -141,6 +153,9 @@ class World:
     def _find(self, underlying: str, expiry: date, strike: Decimal | None, kind: InstrumentKind) -> Instrument | None:
         wanted = (underlying, expiry, strike, kind)
         return next((row for row in self.rows if (row.name, row.expiry, row.strike, row.kind) == wanted), None)
+
+    def index(self, underlying: str) -> Instrument | None:
+        return NIFTY_INDEX if underlying == "NIFTY" else None
 
     def instrument(self, key: InstrumentKey) -> Instrument | None:
         return self._by_key.get(key)

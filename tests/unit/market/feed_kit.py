@@ -36,6 +36,7 @@ class Feed:
         self.monotonic = START_S
         self.market = market.astimezone(UTC)
         self.health.connected(0, self.now_ns)
+        self._traded: dict[int, int] = {}
 
     @property
     def now_ns(self) -> int:
@@ -56,12 +57,17 @@ class Feed:
         bids: Sequence[Level] = (),
         asks: Sequence[Level] = (),
         last: float = 0.0,
-        volume: int = 0,
+        volume: int | None = None,
         open_interest: int = 0,
         traded_ago_s: float | None = 0.0,
         close: float = 0.0,
     ) -> None:
-        """One full packet; levels are (rupees, units), best first; ``close`` is the previous day's."""
+        """One full packet; levels are (rupees, units), best first; ``close`` is the previous day's.
+
+        Without a ``volume`` it is what it was: an exchange's never shrinks within a day.
+        """
+        volume = self._traded.get(token, 0) if volume is None else volume
+        self._traded[token] = volume
         now = round(self.market.timestamp())
         trade_time = 0 if traded_ago_s is None else round(now - traded_ago_s)
         figures = [token, paise(last), 0, 0, volume, 0, 0, 0, 0, 0, paise(close), trade_time, open_interest, 0, 0, now]

@@ -283,7 +283,6 @@ def test_a_price_without_two_sides_is_the_recent_last_trade() -> None:
             market.token(strike, "CE"),
             bids=[(100.0, 65)],
             last=101.5,
-            volume=65,
             open_interest=650,
             traded_ago_s=ago,
         )
@@ -388,6 +387,14 @@ class Shelf:
     async def delete_before(self, *, minutes: datetime, strikes: datetime) -> int:
         """Not asked here."""
         raise AssertionError
+
+    async def delete_from(self, moment: datetime) -> int:
+        """Drop minutes from a moment on."""
+        if self.closed:
+            raise StorageUnavailable("The shelf is closed.")
+        before = len(self.minutes)
+        self.batches = [tuple(row for row in batch if row.minute < moment) for batch in self.batches]
+        return before - len(self.minutes)
 
 
 @pytest.fixture(scope="module")

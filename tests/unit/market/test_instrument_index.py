@@ -119,15 +119,38 @@ def test_absent_expiries_are_refused_with_the_list(index: InstrumentIndex, text:
 
 
 def test_expired_rows_of_an_old_dump_are_no_chain() -> None:
-    """With yesterday's dump the expiry of yesterday is not w0, though its rows are still found by token."""
+    """With yesterday's dump the expiry of yesterday is not w0, and its contracts are found by no name at all."""
     dump = desk_dump()
     aged = InstrumentIndex(dump.rows, read_rules(), day=date(2026, 12, 2))
     assert aged.resolve_expiry("NIFTY", "w0") == W1
-    assert len(aged) == len(dump.rows)
+    gone = [row for row in dump.rows if row.expiry == W0]
+    assert aged.expired == len(gone) > 0
+    assert len(aged) == len(dump.rows) - len(gone)
+    assert all(aged.get(row.token) is None for row in gone)
+    assert not set(gone) & set(aged.search("NIFTY261201", limit=200))
+    with pytest.raises(UnknownInstrument, match=r"NFO:NIFTY26120124000CE expired on 01DEC26\."):
+        aged.by_key(InstrumentKey(Exchange.NFO, "NIFTY26120124000CE"))
     with pytest.raises(UnknownInstrument, match="no expiry 01DEC"):
         aged.contracts("NIFTY", W0)
     on_the_day = InstrumentIndex(dump.rows, read_rules(), day=W0)
     assert on_the_day.resolve_expiry("NIFTY", "w0") == W0
+
+
+def test_a_reused_token_never_answers_for_its_former_owner() -> None:
+    """A token that was another contract yesterday: in a fresh dump it is the new one alone, in yesterday's nobody's."""
+    before = Dump()
+    old = before.option("NIFTY", W0, 24_000, CALL, 65)
+    after = Dump()
+    new = msgspec.structs.replace(after.option("NIFTY", Q1, 26_000, PUT, 65), token=old.token)
+    today = InstrumentIndex([new], read_rules(), day=W1)
+    assert today.by_token(old.token) == new
+    with pytest.raises(UnknownInstrument):
+        today.by_key(old.key)
+    kept = InstrumentIndex([old], read_rules(), day=W1)
+    assert kept.get(old.token) is None
+    both = InstrumentIndex([old, new], read_rules(), day=W1)
+    assert both.by_token(old.token) == new
+    assert both.rejected == 0
 
 
 def test_option_and_lot_sizes_by_expiry(index: InstrumentIndex) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.calendar.rules import read_rules
+from engine.core.errors import InvalidInput
 from engine.core.instruments import Instrument
 from engine.core.vocabulary import Exchange, InstrumentKind
 from engine.market.instrument_index import InstrumentIndex
@@ -104,6 +105,31 @@ def test_beginning_of_a_symbol(index: InstrumentIndex) -> None:
     found = index.search("NIFTY261208", limit=30)
     assert len(found) == 30
     assert all(each.tradingsymbol.startswith("NIFTY261208") for each in found)
+
+
+def test_words_without_a_name_are_of_the_best_known(index: InstrumentIndex) -> None:
+    """``24000 ce`` and ``fut jan`` are understood; a strike that no index has stays unknown."""
+    assert {each.name for each in index.search("24000 ce")} == {"NIFTY"}
+    assert [each.name for each in index.search("fut jan")] == ["NIFTY", "BANKNIFTY"]
+    assert index.search("123456 ce") == ()
+
+
+def test_first_digits_from_the_middle_of_the_ladder(index: InstrumentIndex) -> None:
+    """``nifty 24`` begins with the strikes around the money, not with the lowest that begins so."""
+    strikes = [each.strike for each in index.search("nifty 2 ce w0", limit=3)]
+    assert strikes[0] == Decimal(24_000)
+    assert set(strikes) == {Decimal(23_950), Decimal(24_000), Decimal(24_050)}
+
+
+@pytest.mark.parametrize("text", ["nifty m9", "sensex q1", "banknifty w1"])
+def test_a_label_the_underlying_lacks_finds_nothing_and_is_refused_with_the_list(
+    index: InstrumentIndex, text: str
+) -> None:
+    """Search gives no neighbour; whoever resolves the label is told what there is."""
+    name, label = text.split()
+    assert index.search(text) == ()
+    with pytest.raises(InvalidInput, match=rf"{name.upper()} has no {label}\. Listed: w0"):
+        index.resolve_expiry(name, label)
 
 
 @pytest.mark.parametrize(

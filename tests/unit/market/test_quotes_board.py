@@ -46,7 +46,7 @@ def full(token: int, last: int = 12_350, *, bid: int = 12_345, ask: int = 12_355
 
 def quote(token: int, last: int) -> bytes:
     """A quote packet."""
-    return struct.pack(">11I", token, last, 65, 12_010, 100, 200, 300, 11_800, 13_000, 11_050, 11_765)
+    return struct.pack(">11I", token, last, 65, 12_010, 9_876_500, 200, 300, 11_800, 13_000, 11_050, 11_765)
 
 
 def ltp(token: int, last: int) -> bytes:
@@ -145,7 +145,7 @@ def test_a_narrower_packet_leaves_no_old_depth(crowd: int) -> None:
     assert called is not None
     assert put is not None
     assert (called.last, called.bids, called.volume, called.open_interest) == (Decimal("130.00"), (), None, None)
-    assert (put.last, put.asks, put.volume, put.open_interest) == (Decimal("140.00"), (), 100, None)
+    assert (put.last, put.asks, put.volume, put.open_interest) == (Decimal("140.00"), (), 9_876_500, None)
     assert board.kinds[slots(board, [CALL, PUT])].tolist() == [PacketKind.LTP, PacketKind.QUOTE]
 
 
@@ -188,7 +188,7 @@ def test_packets_about_unknown_tokens_are_dropped_and_counted(crowd: int) -> Non
     """Instruments off the board touch no slot; the same exchange token in another segment is another instrument."""
     tokens = [CALL, *range(1_000_002, 1_000_002 + 256 * crowd, 256)]
     board = board_of(*tokens)
-    stranger = CALL ^ 0xB  # segment 9 beside segment 2
+    stranger = CALL ^ 0x3  # segment 1 beside segment 2
     written = apply(board, full(stranger, 1), full(0, 1), *(full(token) for token in tokens))
     assert written == len(tokens)
     assert board.unknown_packets == 2

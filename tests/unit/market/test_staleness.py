@@ -9,12 +9,12 @@ import pytest
 
 from engine.brokers.kite.codec import decode_frame
 from engine.core.vocabulary import QuoteState
-from engine.market.quotes_board import QuotesBoard
+from engine.market.quotes_board import ANY_CONNECTION, QuotesBoard
 from engine.market.staleness import FeedHealth, Staleness
 
 SECOND = 1_000_000_000
 NOW = 100 * SECOND
-CALL, INDEX = 3_840_002, 256_265
+CALL, PUT, INDEX, SHARE = 3_840_002, 3_840_258, 256_265, 1_025 << 8 | 1
 ALL_SEGMENTS = range(1, 13)
 
 
@@ -178,3 +178,84 @@ def test_health_tells_silence_only_while_connected(rig: Rig) -> None:
     rig.health.disconnected(0)
     assert rig.health.silence_s(0, NOW) is None
     assert not rig.health.is_up(0)
+
+
+def test_an_instrument_given_to_another_connection_is_stale_until_that_one_brings_it() -> None:
+    """A trailing packet of the old connection, alive as it may be, vouches for nothing; giving it to none ends that."""
+    rig = Rig(connections=2)
+    rig.health.connected(0, NOW)
+    rig.health.connected(1, NOW)
+    rig.packet(CALL, connection=0)
+    rig.packet(INDEX, connection=0)
+    rig.board.assign([CALL], 1)
+    assert (rig.of(CALL), rig.of(INDEX)) == (QuoteState.STALE, QuoteState.LIVE)
+    rig.packet(CALL, connection=0)
+    assert rig.of(CALL) is QuoteState.STALE
+    rig.packet(CALL, connection=1)
+    assert rig.of(CALL) is QuoteState.LIVE
+    rig.board.assign([CALL], 0)
+    assert rig.of(CALL) is QuoteState.STALE
+    rig.board.assign([CALL], ANY_CONNECTION)
+    assert rig.of(CALL) is QuoteState.LIVE
+
+
+def test_a_contract_that_has_ended_is_closed_while_its_segment_trades_on() -> None:
+    """On the expiry day ended contracts are CLOSED, whatever the path, and others of the segment are not."""
+    rig = Rig()
+    rig.board.add([PUT])
+    rig.health.connected(0, NOW)
+    rig.packet(CALL, bid=0)
+    rig.packet(PUT)
+    rig.states.set_ended([CALL])
+    assert (rig.of(CALL), rig.of(PUT)) == (QuoteState.CLOSED, QuoteState.LIVE)
+    rig.health.disconnected(0)
+    assert (rig.of(CALL), rig.of(PUT)) == (QuoteState.CLOSED, QuoteState.STALE)
+    rig.states.set_ended([])
+    assert rig.of(CALL) is QuoteState.STALE
+
+
+def test_a_segment_freezes_alone(rig: Rig) -> None:
+    """In the closing auction cash is FROZEN while derivatives trade on; once its session is over it is CLOSED."""
+    rig.board.add([SHARE])
+    rig.packet(CALL)
+    rig.packet(SHARE)
+    rig.packet(INDEX)
+    rig.states.set_frozen([INDEX], segments=[1])
+    assert [rig.of(token) for token in (CALL, SHARE, INDEX)] == [QuoteState.LIVE, QuoteState.FROZEN, QuoteState.FROZEN]
+    rig.states.set_open_segments([2, 9])
+    assert [rig.of(token) for token in (CALL, SHARE, INDEX)] == [QuoteState.LIVE, QuoteState.CLOSED, QuoteState.FROZEN]
+    rig.states.set_open_segments(ALL_SEGMENTS)
+    rig.states.set_frozen([])
+    assert [rig.of(token) for token in (SHARE, INDEX)] == [QuoteState.LIVE, QuoteState.LIVE]
+
+
+@pytest.mark.parametrize("length", [8, 44])
+def test_what_carries_no_book_is_neither_crossed_nor_one_sided(rig: Rig, length: int) -> None:
+    """A last price or a quote packet after a crossed book is LIVE: nothing is known of the book any more."""
+    rig.packet(CALL, bid=120, ask=110)
+    assert rig.of() is QuoteState.CROSSED
+    body = struct.pack(">I", CALL) + struct.pack(">I", 105) * (length // 4 - 1)
+    frame = decode_frame(struct.pack(">HH", 1, length) + body)
+    rig.board.apply(frame, received_ns=NOW, market_ns=NOW, path=rig.health.path(0))
+    assert rig.of() is QuoteState.LIVE
+
+
+def test_states_are_counted_by_name(rig: Rig) -> None:
+    """Every instrument of the board counts once, freed slots do not, and every state has a line."""
+    rig.board.add([PUT, SHARE, 999 << 8 | 2])
+    rig.board.remove([999 << 8 | 2])
+    rig.packet(CALL, bid=0)
+    rig.packet(PUT)
+    rig.packet(INDEX)
+    rig.states.set_frozen([INDEX])
+    counts = rig.states.states_count(rig.board, NOW)
+    assert counts == {state.name: 0 for state in QuoteState} | {"ONE_SIDED": 1, "LIVE": 1, "FROZEN": 1, "UNKNOWN": 1}
+    assert sum(rig.states.states_count(QuotesBoard(limit=1), NOW).values()) == 0
+
+
+def test_a_clock_that_went_back_gives_no_negative_age(rig: Rig) -> None:
+    """Silence and age are 0 where a replay went back before the last byte."""
+    rig.packet(CALL)
+    assert rig.health.silence_s(0, NOW - SECOND) == 0.0
+    assert rig.board.age_s(rig.board.slots_of([CALL, INDEX]), NOW - SECOND)[0] == 0.0
+    assert np.isnan(rig.board.age_s(rig.board.slots_of([INDEX]), NOW)).all()

@@ -115,3 +115,98 @@ def test_a_change_leads_from_what_was_told_to_what_is_desired(
     named = {token for _, tokens in change.modes for token in tokens}
     assert set(change.subscribe) <= named
     assert not any(applied.get(token) is desired[token] for token in named)
+
+
+def test_counted_instruments_stay_until_the_last_count() -> None:
+    """Counting in twice needs counting out twice; what was never counted in is passed over."""
+    wishes = Subscriptions()
+    assert wishes.add("watch", [1, 2]) == ()
+    wishes.add("watch", [2])
+    wishes.release("watch", [1, 2, 9])
+    assert dict(wishes.desired) == {2: FULL}
+    wishes.release("watch", [2])
+    assert dict(wishes.desired) == {}
+    assert wishes.consumers() == ()
+    wishes.release("watch", [2])
+    wishes.want("watch", [5])
+    wishes.add("watch", [5], LTP)
+    wishes.release("watch", [5])
+    assert dict(wishes.desired) == {5: LTP}
+    wishes.want("watch", [5])
+    wishes.release("watch", [5])
+    assert dict(wishes.desired) == {}
+
+
+def test_what_is_in_stays_in_while_priorities_are_equal() -> None:
+    """A wish said in another order, or a later one of the same priority, displaces nothing."""
+    wishes = Subscriptions(capacity=3)
+    wishes.want("scan", [1, 2, 3, 4])
+    assert set(wishes.refused) == {4}
+    wishes.take_changed()
+    wishes.want("scan", [4, 3, 2, 1])
+    wishes.want("other", [7, 8])
+    assert set(wishes.desired) == {1, 2, 3}
+    assert wishes.take_changed() == ()
+    wishes.want("held", [8], priority=1)
+    assert 8 in wishes.desired
+    assert len(wishes.desired) == 3
+
+
+def test_less_room_refuses_the_least_wanted_and_more_lets_them_in() -> None:
+    """When a connection is out of count, lower priorities give way; everybody who wants in vain is listed."""
+    wishes = Subscriptions(capacity=10)
+    wishes.want("scan", [1, 2, 3])
+    wishes.want("held", [3, 4], priority=20)
+    wishes.set_room(3)
+    assert set(wishes.desired) == {3, 4, 1}
+    assert wishes.refused_wishes() == (("scan", 0, (2,)),)
+    wishes.want("copy", [2, 3], priority=-1)
+    assert wishes.refused_wishes() == (("scan", 0, (2,)), ("copy", -1, (2,)))
+    assert wishes.consumers() == (("held", 2), ("scan", 3), ("copy", 2))
+    assert wishes.priority_of(3) == 20
+    wishes.set_room(99)
+    assert wishes.room == 10
+    assert set(wishes.desired) == {1, 2, 3, 4}
+    assert wishes.refused_wishes() == ()
+
+
+STEP: st.SearchStrategy[tuple[str, str, dict[int, FeedMode], int]] = st.one_of(
+    st.tuples(st.just("want"), st.sampled_from("abcd"), WISH, st.integers(0, 2)),
+    st.tuples(st.just("add"), st.sampled_from("abcd"), WISH, st.integers(0, 2)),
+    st.tuples(st.just("release"), st.sampled_from("abcd"), WISH, st.just(0)),
+    st.tuples(st.just("drop"), st.sampled_from("abcd"), st.just({}), st.just(0)),
+    st.tuples(st.just("room"), st.just(""), st.just({}), st.integers(1, 25)),
+)
+
+
+@given(st.lists(STEP, max_size=25))
+def test_the_changes_told_lead_from_each_state_to_the_next(
+    steps: list[tuple[str, str, dict[int, FeedMode], int]],
+) -> None:
+    """Whoever follows ``take_changed`` knows what is desired; priorities are respected after every step."""
+    wishes = Subscriptions(capacity=20)
+    followed: dict[int, FeedMode] = {}
+    for action, consumer, wish, number in steps:
+        if action == "want":
+            wishes.want_modes(consumer, wish, priority=number)
+        elif action == "add":
+            wishes.add(consumer, wish, LTP, priority=number)
+        elif action == "release":
+            wishes.release(consumer, wish)
+        elif action == "drop":
+            wishes.drop(consumer)
+        else:
+            wishes.set_room(number)
+        for token in wishes.take_changed():
+            if token in wishes.desired:
+                assert followed.get(token) is not wishes.desired[token]
+                followed[token] = wishes.desired[token]
+            else:
+                del followed[token]
+        assert followed == dict(wishes.desired)
+        assert len(wishes.desired) <= wishes.room
+        assert not wishes.refused or len(wishes.desired) == wishes.room
+        assert not wishes.desired.keys() & wishes.refused.keys()
+        if wishes.refused:
+            worst = min(map(wishes.priority_of, wishes.desired))
+            assert max(map(wishes.priority_of, wishes.refused)) <= worst

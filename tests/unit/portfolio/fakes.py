@@ -238,6 +238,14 @@ class FakeCandles:
             if number == strategy and start <= minute < end
         )
 
+    async def delete_from(self, moment: datetime) -> int:
+        await asyncio.sleep(0)
+        self._database.before_write()
+        gone = [key for key in self._database.candles if key[1] >= moment]
+        for key in gone:
+            del self._database.candles[key]
+        return len(gone)
+
 
 class FakeMarks:
     """Prices by token; both roads answer from the same table."""

@@ -173,7 +173,11 @@ def test_a_limit_order_turned_into_a_stop_leaves_the_market(venue: Venue) -> Non
         ({"exchange": "NSE", "tradingsymbol": "NIFTY 50"}, "exchange"),
         ({"transaction_type": "HOLD"}, "transaction_type"),
         ({"product": "CNC"}, "product"),
-        ({"validity": "TTL"}, "validity"),
+        ({"validity": "GTC"}, "validity"),
+        ({"validity": "TTL"}, "validity_ttl"),
+        ({"validity": "TTL", "validity_ttl": "0"}, "validity_ttl"),
+        ({"disclosed_quantity": "65"}, "disclosed_quantity"),
+        ({"autoslice": "maybe"}, "autoslice"),
         ({"order_type": "STOP"}, "order_type"),
         ({"exchange": ""}, "Missing or empty field `exchange`"),
     ],
@@ -188,9 +192,17 @@ def test_ill_formed_orders_are_refused_at_the_door(venue: Venue, changes: dict[s
     assert not venue.exchange.ledger.orders
 
 
-@pytest.mark.parametrize(("variety", "words"), [("iceberg", "not served"), ("nonsense", "Invalid `variety`")])
-def test_other_varieties_are_refused(venue: Venue, variety: str, words: str) -> None:
-    """Only regular orders are served, and the answer says so."""
+@pytest.mark.parametrize(
+    ("variety", "words"),
+    [
+        ("co", "not allowed for F&O"),
+        ("auction", "not allowed for F&O"),
+        ("amo", "After Market Order"),
+        ("nonsense", "Invalid `variety`"),
+    ],
+)
+def test_varieties_that_do_not_fit_are_refused(venue: Venue, variety: str, words: str) -> None:
+    """Cover and auction orders are not for derivatives, an after-market order not for an open market."""
     with pytest.raises(KiteError, match=words):
         venue.exchange.desk.place(variety, venue.form(venue.contract(), "BUY", 65, 100.0))
 

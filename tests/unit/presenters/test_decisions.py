@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from decimal import Decimal
 
 import msgspec
@@ -14,6 +15,7 @@ from engine.core.commands import (
     GoTo,
     Interpretation,
     ModifyOrder,
+    MoveTape,
     PlaceOrder,
     Preview,
     Quit,
@@ -327,6 +329,25 @@ def test_wishes_in_words() -> None:
     assert wish_words(ShowChain(underlying="NIFTY", expiry_label="w1")) == "shows NIFTY w1"
     assert wish_words(GoTo(place="orders")) == "goes to orders"
     assert wish_words(Quit()) == "leaves the terminal"
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (MoveTape(play=True), "plays the tape"),
+        (MoveTape(play=True, speed=10), "plays the tape at 10x"),
+        (MoveTape(play=False), "pauses the tape"),
+        (MoveTape(speed=0.25), "plays the tape at 0.25x when it plays"),
+        (MoveTape(to=time(13, 5)), "moves the tape to 13:05:00"),
+        (MoveTape(by_s=300), "moves the tape on by 5m"),
+        (MoveTape(by_s=-90), "moves the tape back by 90s"),
+        (MoveTape(steps=1), "plays 1 frame of the tape, then pauses"),
+        (MoveTape(steps=20), "plays 20 frames of the tape, then pauses"),
+    ],
+)
+def test_wishes_of_a_tape_in_words(wish: MoveTape, words: str) -> None:
+    """The ghost says what Enter would do."""
+    assert wish_words(wish) == words
 
 
 def test_what_needs_a_review() -> None:

@@ -58,15 +58,31 @@ def test_every_action_has_its_words_and_its_method() -> None:
     """Ids are unique, sentences end, and the handler exists where the key acts."""
     from workstation.app import WorkstationApp
     from workstation.dialogs.base import DeskDialog
+    from workstation.screens.charts import ChartsScreen
     from workstation.screens.desk import DeskScreen
+    from workstation.screens.doctor import DoctorScreen
+    from workstation.screens.engine_room import EngineRoomScreen
+    from workstation.screens.replay import ReplayScreen
+    from workstation.screens.rules import RulesScreen
     from workstation.screens.strategy import StrategyScreen
     from workstation.screens.volatility import VolatilityScreen
 
+    over = (StrategyScreen, VolatilityScreen, EngineRoomScreen, DoctorScreen, RulesScreen, ReplayScreen, ChartsScreen)
+    everywhere = (DeskScreen, *over)
     owners: dict[Place, tuple[type, ...]] = {
         Place.DIALOG: (DeskDialog,),
         Place.STRATEGY: (StrategyScreen,),
         Place.VOLATILITY: (VolatilityScreen,),
-        Place.DESK: (DeskScreen, StrategyScreen, VolatilityScreen),
+        Place.REPLAY: (ReplayScreen,),
+        Place.ENGINE: (EngineRoomScreen,),
+        Place.DOCTOR: (DoctorScreen,),
+        Place.RULES: (RulesScreen,),
+        Place.CHARTS: (ChartsScreen,),
+        Place.SEARCH: (ChartsScreen,),
+        Place.PROMPT: (ReplayScreen, RulesScreen, ChartsScreen),
+        Place.LIST: (DeskScreen, RulesScreen),
+        Place.TAPE: everywhere,
+        Place.DESK: everywhere,
     }
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
     for action in ACTIONS:

@@ -170,3 +170,23 @@ def test_the_small_screen_fits(engine: FakeEngineClient, width: int, height: int
 def test_the_small_screen_before_the_first_picture() -> None:
     """Starting is said."""
     assert text_of(small_lines(None, Mark.LAST, 40, 10, UNICODE)[0]).strip() == "starting"
+
+
+@pytest.mark.parametrize("width", range(80, 200, 11))
+def test_a_replay_names_state_and_speed_at_every_width(engine: FakeEngineClient, width: int) -> None:
+    """Beside venue and mode, and instead of the session's own speed; the lines still fit."""
+    engine.venue = Venue.REPLAY
+    engine.session = msgspec.structs.replace(engine.session, speed=10.0)
+    engine.set_tape(state="playing", speed=10.0)
+    first, second = lines(engine, width)
+    assert text_of(first).split()[:2] == ["REPLAY", "CONFIRM"]
+    assert text_of(first).count("10x") == 1
+    assert "PLAYING 10x" in text_of(first)
+    assert tone_of(first, "PLAYING") == "simulated"
+    assert width_of(first) == width_of(second) == width
+
+
+def test_a_tape_on_another_venue_is_not_told(engine: FakeEngineClient) -> None:
+    """Only a replay shows one."""
+    engine.set_tape(state="playing")
+    assert "PLAYING" not in text_of(lines(engine)[0])

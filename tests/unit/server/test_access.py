@@ -16,12 +16,14 @@ from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CloseDeadLetter,
     Command,
     CreateStrategy,
     ModifyOrder,
     MoveQuantity,
     OrderChange,
     PlaceOrder,
+    ReplayDeadLetter,
     ResolveUnknown,
     SetMode,
 )
@@ -56,13 +58,28 @@ EARLIER_FOREIGN = OrderNumber(501)
 SCOPE_SETS = [frozenset(some) for size in range(5) for some in combinations(Scope, size)]
 MARKET_METHODS = (
     *("hello", "follow", "unfollow", "rpc.discover", "search", "underlyings", "expiries"),
-    *("smile", "volatility", "series"),
+    *("smile", "volatility", "series", "bars", "rules"),
 )
 ACCOUNT_METHODS = (
-    *("interpret", "preview", "orders", "order_history", "trades", "positions", "strategies", "candles", "funds"),
-    *("payoff", "scenario", "attribution"),
-    *("events", "doctor"),
+    *(
+        "interpret",
+        "preview",
+        "orders",
+        "order_history",
+        "why",
+        "trades",
+        "positions",
+        "strategies",
+        "candles",
+        "funds",
+    ),
+    *("payoff", "scenario", "attribution", "operations", "funds"),
+    *("events", "doctor", "dead_letters", "execution_health"),
 )
+ACTING_METHODS = ("replay",)
+"""Market time is everybody's: whoever may not act may not move it."""
+OPERATING_METHODS = ("record", "renew_session")
+"""For an administrator alone."""
 ACCOUNT_TOPICS = ("desk", "chain/NIFTY/2026-11-24", "orders", "positions", "strategies", "events")
 
 
@@ -153,6 +170,8 @@ ACTS: tuple[Command, ...] = (
     SetMode(mode=Mode.CONFIRM),
     SetMode(mode=Mode.HOT),
     ResolveUnknown(number=OWN),
+    ReplayDeadLetter(numbers=(OWN,)),
+    CloseDeadLetter(numbers=(OWN,)),
     AcknowledgeEvent(sequence=1),
 )
 EXITS: tuple[Command, ...] = (
@@ -175,6 +194,7 @@ def arguments_of(method: str) -> dict[str, Any]:
     """Harmless arguments."""
     some: dict[str, dict[str, Any]] = {
         "order_history": {"number": OWN},
+        "why": {"number": OWN},
         "preview": {"command": place()},
         "submit": {"command": place()},
     }
@@ -203,7 +223,7 @@ def test_every_topic_has_a_rule() -> None:
 def test_the_cases_of_these_tests_are_all_there_are() -> None:
     """The matrices below leave no command and no method out."""
     assert {type(command) for command in (*ACTS, *EXITS)} == set(typing.get_args(Command))
-    assert {*MARKET_METHODS, *ACCOUNT_METHODS} == set(METHODS)
+    assert {*MARKET_METHODS, *ACCOUNT_METHODS, *ACTING_METHODS, *OPERATING_METHODS} == set(METHODS)
 
 
 class Unheard(msgspec.Struct, frozen=True, tag="unheard"):
@@ -249,8 +269,12 @@ async def test_the_matrix_of_scopes(access: Access, scopes: frozenset[Scope]) ->
     looks, admin = bool(scopes), Scope.ADMIN in scopes
     trades = admin or Scope.TRADE in scopes
     leaves = trades or Scope.KILL in scopes
-    for method in METHODS:
+    for method in (*MARKET_METHODS, *ACCOUNT_METHODS):
         assert await passes(access, client, method, arguments_of(method)) is looks, method
+    for method in ACTING_METHODS:
+        assert await passes(access, client, method, arguments_of(method)) is trades, method
+    for method in OPERATING_METHODS:
+        assert await passes(access, client, method, arguments_of(method)) is admin, method
     for act in ACTS:
         assert await passes(access, client, "submit", {"command": act}) is trades, act
     for leave in EXITS:
@@ -338,7 +362,7 @@ async def test_without_the_engines_account_only_the_market_is_open(
 
 async def test_with_the_engines_account_its_own_is_open(access: Access) -> None:
     """A token of this account does with it all that its scope allows."""
-    client = grant(Scope.TRADE, accounts=[OTHER, ACCOUNT])
+    client = grant(Scope.TRADE, Scope.ADMIN, accounts=[OTHER, ACCOUNT])
     for method in METHODS:
         assert await passes(access, client, method, arguments_of(method)), method
     for command in (*ACTS, *EXITS, place(ACCOUNT)):
@@ -365,6 +389,9 @@ async def test_an_order_for_another_account_is_refused(access: Access, method: s
         ("submit", lambda number: CancelOrders(numbers=(OWN, number))),
         ("preview", lambda number: CancelOrders(numbers=(OWN, number))),
         ("submit", lambda number: ResolveUnknown(number=number)),
+        ("submit", lambda number: ReplayDeadLetter(numbers=(OWN, number))),
+        ("preview", lambda number: ReplayDeadLetter(numbers=(number,))),
+        ("submit", lambda number: CloseDeadLetter(numbers=(OWN, number))),
     ],
 )
 async def test_a_foreign_order_is_refused_like_one_that_does_not_exist(
@@ -381,14 +408,15 @@ async def test_a_foreign_order_is_refused_like_one_that_does_not_exist(
     ("number", "open_to_it"),
     [(OWN, True), (EARLIER, True), (FOREIGN, False), (EARLIER_FOREIGN, False), (NOWHERE, False)],
 )
-async def test_a_history_is_its_owners(access: Access, number: OrderNumber, open_to_it: bool) -> None:
+@pytest.mark.parametrize("method", ["order_history", "why"])
+async def test_a_history_is_its_owners(access: Access, method: str, number: OrderNumber, open_to_it: bool) -> None:
     """Today's and older orders of the token's account; of others and of what never was the words are the same."""
     client = grant(Scope.READ, accounts=[ACCOUNT])
     if open_to_it:
-        await access.check_call(client, "order_history", {"number": number})
+        await access.check_call(client, method, {"number": number})
         return
     with pytest.raises(Forbidden) as caught:
-        await access.check_call(client, "order_history", {"number": number})
+        await access.check_call(client, method, {"number": number})
     assert str(caught.value) == f"There is no o{number} among the orders of this token's accounts. Nothing was done."
 
 

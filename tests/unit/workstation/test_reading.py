@@ -139,3 +139,19 @@ async def test_the_trouble_of_one_question_is_not_that_of_another(library: Libra
     assert library.reading.seen("b").trouble == ""
     library.closed.set()
     await library.settle()
+
+
+async def test_an_answer_that_came_by_another_way_is_newer_than_what_was_asked_before(library: Library) -> None:
+    """What a change answered is shown at once and not undone by a question under way; it is asked again later."""
+    library.closed.clear()
+    library.reading.want("dune")
+    await library.settle()
+    library.reading.take("dune", "by post")
+    assert library.reading.seen("dune").value == "by post"
+    library.closed.set()
+    await library.settle()
+    assert library.reading.seen("dune").value == "by post"
+    library.clock.advance(1.1)
+    library.reading.want("dune")
+    await library.settle()
+    assert library.reading.seen("dune").value == "DUNE"
