@@ -148,18 +148,20 @@ async def test_start_3_a_database_that_may_only_be_read_blocks(running: Running)
     try:
         await connection.execute(f"ALTER DATABASE {desk.database} SET default_transaction_read_only = on")
 
-        async def blocked() -> bool:
+        async def comes_to(outcome: str) -> bool:
+            # The setting counts for new connections only: those that are there must go.
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() "
                 "AND application_name = 'workstation' AND state = 'idle'",
                 desk.database,
             )
             checks = {check.name: check for check in (await running.client.doctor()).checks}
-            return checks["database"].outcome == "block"
+            return checks["database"].outcome == outcome
 
-        await eventually(blocked, "a blocked database", poll_s=0.5)
+        await eventually(lambda: comes_to("block"), "a blocked database", poll_s=0.5)
     finally:
         await connection.execute(f"ALTER DATABASE {desk.database} RESET default_transaction_read_only")
+        await eventually(lambda: comes_to("ok"), "a database that takes writes again", poll_s=0.5)
         await connection.close()
 
 
