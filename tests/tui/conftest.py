@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from textual import app, pilot
 from textual.widgets import Input
+
+from tests.tui.quiet import until_quiet
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +15,5 @@ def steady_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda _: None)
+    for module in (app, pilot):
+        monkeypatch.setattr(module, "wait_for_idle", until_quiet)

@@ -21,6 +21,7 @@ from workstation.presenters.settings import TerminalSettings
 
 SETTLE_TURNS = 4
 LOOK_UP_TURNS = 25
+LOOK_UP_S = 0.02
 FRAMES_A_SECOND = 20
 TYPED = {"enter": "\r", "space": " ", "escape": "\x1b", "colon": ":", "slash": "/"}
 """What a terminal sends for keys that have a name."""
@@ -60,7 +61,7 @@ class Desk:
         for _ in range(LOOK_UP_TURNS):
             if not any(worker.is_running for worker in self.app.workers):
                 break
-            await self.pilot.pause()
+            await self.pilot.pause(LOOK_UP_S)
         self.app.take_frame()
         await self.pilot.pause()
 
