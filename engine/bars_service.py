@@ -26,7 +26,8 @@ from engine.core.errors import StorageError, UnknownInstrument
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.operations import GapView, QueueView
-from engine.core.ports import BarRepository, Clock
+from engine.core.ports import Clock
+from engine.core.repositories import BarRepository
 from engine.core.views import Integers
 from engine.core.vocabulary import InstrumentKind
 from engine.history_filler import HistoryFiller, HistoryReads

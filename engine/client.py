@@ -22,14 +22,19 @@ from engine.core.bars import BarInterval, BarsView
 from engine.core.commands import Command, Interpretation, Preview, Receipt
 from engine.core.events import EngineEvent
 from engine.core.execution import DeadLetter, ExecutionHealth, OrderWhy
-from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.funds_margin import MarginAnswer
+from engine.core.handover import Handover
+from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
 from engine.core.operations import OperationsView
-from engine.core.orders import OrderEvent, OrderRecord, Trade
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, Trade
+from engine.core.plans import PlanView
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.reconciling import Mismatch
 from engine.core.replay import ReplayAction, ReplayView
 from engine.core.rulebook import RulesView
+from engine.core.standing_triggers import Gtt
 from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import (
     ChainKey,
@@ -105,8 +110,17 @@ class EngineClient(Protocol):
         """Instruments by free text (``nifty 24000 ce w0``), best first."""
         ...
 
-    async def interpret(self, text: str) -> Interpretation:
-        """What a sentence of the command language means; nothing is done."""
+    async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
+        """What a sentence of the command language means; nothing is done.
+
+        Args:
+            text: The sentence.
+            account: Its strategies and orders are meant, and the command is for it; ``None``: all accounts' are known,
+                and the command names none.
+
+        Raises:
+            InvalidInput: as ``positions``.
+        """
         ...
 
     async def preview(self, command: Command) -> Preview:
@@ -140,16 +154,36 @@ class EngineClient(Protocol):
         """Orders that were given up and that nobody has closed or replayed, explained, newest first, bounded."""
         ...
 
-    async def execution_health(self) -> ExecutionHealth | None:
-        """Budgets, queue, breakers, latencies of the executor; ``None`` when this engine can only look."""
+    async def execution_health(self) -> tuple[ExecutionHealth, ...]:
+        """Budgets, queue, breakers, latencies of each account's executor.
+
+        An account that this engine only looks at is not among them.
+        """
+        ...
+
+    async def mismatches(self) -> tuple[Mismatch, ...]:
+        """Differences between our books and the broker's: open ones, explained ones, and those that went lately."""
+        ...
+
+    async def handover(self) -> tuple[Handover, ...]:
+        """What to say to the broker's dealing desk by telephone, account by account; needs no order road."""
+        ...
+
+    async def plans(self) -> tuple[PlanView, ...]:
+        """Plans of all accounts that are not over and those of the day, by number, with how far they are."""
         ...
 
     async def trades(self) -> tuple[Trade, ...]:
         """Today's fills, oldest first."""
         ...
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
-        """The broker's net positions, asked now."""
+    async def positions(self, account: AccountId | None = None) -> tuple[BrokerPosition, ...]:
+        """The broker's net positions, asked now, of one account or of all; each says whose it is.
+
+        Raises:
+            InvalidInput: it is no account of this engine; those there are stand in ``desk().status.accounts``.
+            BrokerError: those of an account cannot be read; of a single one that is named nothing else is asked.
+        """
         ...
 
     async def strategies(self) -> tuple[StrategyValue, ...]:
@@ -160,8 +194,30 @@ class EngineClient(Protocol):
         """Stored minute candles of a strategy's money in [start, end)."""
         ...
 
-    async def funds(self) -> Funds:
-        """Money at the broker, asked now."""
+    async def funds(self, account: AccountId | None = None) -> Funds:
+        """Money of an account at the broker, asked now; of the first one when none is named.
+
+        Raises:
+            InvalidInput: as ``positions``.
+            BrokerError: it cannot be read.
+        """
+        ...
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        """Triggers that stand at the broker, asked now, of all accounts; with those of ours whose outcome is unknown.
+
+        Raises:
+            BrokerError: those of an account cannot be read.
+        """
+        ...
+
+    async def basket_margin(self, legs: Sequence[OrderRequest], account: AccountId | None = None) -> MarginAnswer:
+        """What orders would block together beside an account's positions, asked of the broker now; nothing is sent.
+
+        Raises:
+            InvalidInput: as ``positions``; or no leg, or too many.
+            BrokerError: it does not answer.
+        """
         ...
 
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:

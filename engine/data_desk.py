@@ -51,8 +51,8 @@ class DataDesk:
         supervisor: Whom degraded parts are declared to.
         day: Today's market; asked for once the engine has started.
         account: Whose engine it is; asked for once the engine has started.
-        on_text: Takes the feed's text frames.
-        on_reconnect: Hears that order updates may be missing.
+        on_text: Takes the feed's text frames, each with the account whose connection brought it.
+        on_reconnect: Hears whose order updates may be missing.
         on_time: Told the market time of a frame before it is applied, nanoseconds since the epoch.
         may_write: Whether this engine is the writer, now.
     """
@@ -66,8 +66,8 @@ class DataDesk:
         supervisor: Supervisor,
         day: Callable[[], MarketDay],
         account: Callable[[], str],
-        on_text: Callable[[str], None],
-        on_reconnect: Callable[[], None],
+        on_text: Callable[[str, str], None],
+        on_reconnect: Callable[[str], None],
         on_time: Callable[[int], None],
         may_write: Callable[[], bool],
     ) -> None:
@@ -121,7 +121,7 @@ class DataDesk:
             wanted=lambda: {token: subscriptions.priority_of(token) for token in subscriptions.desired},
             may_write=may_write,
             declare=supervisor.declare,
-            suspect=self._suspect if parts.playback is None else self._lost_on_tape,
+            suspect=self.suspect if parts.playback is None else self._lost_on_tape,
             settings=settings.bars,
         )
         self.sessions = SessionWatch(
@@ -268,7 +268,8 @@ class DataDesk:
         recorder = (self.recorder.queue(),) if self.recorder is not None else ()
         return (*recorder, self.bars.queue())
 
-    def _suspect(self, paths: Integers) -> Flags:
+    def suspect(self, paths: Integers) -> Flags:
+        """Which of some paths cannot be trusted now."""
         return self.health.suspect(paths, self.now_ns(), round(self._parts.settings.silence_limit_s * NS_PER_S))
 
     def _lost_on_tape(self, paths: Integers) -> Flags:

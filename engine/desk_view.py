@@ -6,10 +6,12 @@ from decimal import Decimal
 
 import numpy as np
 
+from engine.account_desk import AccountDesk
 from engine.core.errors import UnknownInstrument
 from engine.core.money import decimal_from_float
 from engine.core.orders import OrderRecord, OrderState
-from engine.core.views import BudgetGauge, DeskView, StatusView, StripItem
+from engine.core.positions import BrokerPosition
+from engine.core.views import AccountView, BudgetGauge, DeskView, StatusView, StripItem
 from engine.core.vocabulary import Mark, QuoteState
 from engine.engine import Engine
 from engine.execution.views import blotter_order
@@ -41,16 +43,21 @@ class DeskBuilder:
     def _built(self) -> DeskView:
         engine, settings = self._engine, self._engine.parts.settings
         events = engine.events.after(engine.events.sequence - settings.events_shown_max)
-        portfolio = engine.portfolio
         return DeskView(
             revision=self._revision,
             status=self._status(),
             strip=self._strip(),
-            strategies=portfolio.values() if portfolio is not None else (),
+            strategies=engine.desks.values(),
             orders=blotter_order(self._todays())[: settings.orders_shown_max],
             events=events,
-            positions=engine.positions,
+            positions=self._positions(),
+            locks=tuple(view for desk in engine.desks for view in desk.locks.views()),
         )
+
+    def _positions(self) -> tuple[BrokerPosition, ...] | None:
+        """Of all accounts that have been read; ``None`` while none has."""
+        read = [desk.positions for desk in self._engine.desks if desk.positions is not None]
+        return tuple(position for positions in read for position in positions) if read else None
 
     def _todays(self) -> tuple[OrderRecord, ...]:
         """Orders of the exchange's day, and whatever is not finished."""
@@ -63,25 +70,26 @@ class DeskBuilder:
         )
 
     def _status(self) -> StatusView:
+        """The engine's figures, and those of the account in view: the first one."""
         engine = self._engine
-        execution = engine.executor.snapshot() if engine.executor is not None else None
-        day = engine.portfolio.day_profit if engine.portfolio is not None else None
-        unknown = sum(1 for record in engine.orders() if record.state is OrderState.UNKNOWN)
+        accounts = tuple(map(_account_view, engine.desks))
+        shown = accounts[0]
         return StatusView(
             venue=engine.parts.source.venue,
             venue_note=engine.parts.source.note,
             mode=engine.mode,
-            account=engine.account,
-            account_name=engine.profile.name,
-            writer=engine.writer and (execution is None or execution.is_writer),
+            account=shown.account,
+            account_name=shown.name,
+            accounts=accounts,
+            writer=shown.writer,
             session=engine.day.session_view(),
             feed=engine.feed.view(session_open=engine.day.is_open()),
-            budget=execution.budget if execution is not None else NO_BUDGET,
-            day_profit=dict(day.profit) if day is not None else dict.fromkeys(Mark, Decimal(0)),
-            day_profit_partial=dict(day.partial) if day is not None else {},
-            day_net=engine.portfolio.net_of_day(day) if engine.portfolio is not None and day is not None else {},
-            margin_utilisation=engine.funds.utilisation if engine.funds is not None else None,
-            unknown_orders=unknown,
+            budget=shown.budget,
+            day_profit=shown.day_profit,
+            day_profit_partial=shown.day_profit_partial,
+            day_net=shown.day_net,
+            margin_utilisation=shown.margin_utilisation,
+            unknown_orders=sum(account.unknown_orders for account in accounts),
             unread_events=engine.events.unread,
             replay=engine.data.played,
             degraded=engine.degraded,
@@ -109,3 +117,23 @@ class DeskBuilder:
                 )
             )
         return tuple(items)
+
+
+def _account_view(desk: AccountDesk) -> AccountView:
+    execution = desk.executor.snapshot() if desk.executor is not None else None
+    portfolio = desk.portfolio
+    day = portfolio.day_profit if portfolio is not None else None
+    orders = desk.orders()
+    return AccountView(
+        account=desk.account,
+        name=desk.profile.name,
+        writer=desk.writer and (execution is None or execution.is_writer),
+        budget=execution.budget if execution is not None else NO_BUDGET,
+        day_profit=dict(day.profit) if day is not None else dict.fromkeys(Mark, Decimal(0)),
+        day_profit_partial=dict(day.partial) if day is not None else {},
+        day_net=portfolio.net_of_day(day) if portfolio is not None and day is not None else {},
+        funds=desk.funds,
+        unknown_orders=sum(1 for record in orders if record.state is OrderState.UNKNOWN),
+        working_orders=sum(1 for record in orders if record.state.is_working),
+        degraded=desk.degraded,
+    )

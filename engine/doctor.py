@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
+from engine.account_desk import AccountDesk
 from engine.core.views import Check, DoctorView
 from engine.core.vocabulary import QuoteState
 from engine.doctor_broker import BLOCK, NOTE, OK, examine_broker
 from engine.engine import Engine
 from engine.rule_checks import ban_check, calendar_check, expiries_check, instruments_check, rules_check
 
+SERVICE = "service"
+
 
 async def examine(engine: Engine) -> DoctorView:
     """Run all checks now."""
     checks = [*await examine_broker(engine), *await _market_facts(engine), _feed(engine)]
-    checks += [*await engine.parts.environment_checks(), _writer(engine), _carried(engine)]
-    checks += [Check(name="service", outcome=NOTE, message=sentence) for sentence in engine.degraded]
+    checks += await engine.parts.environment_checks()
+    for desk in engine.desks:
+        own = [_writer(desk), _carried(desk)]
+        own += [Check(name=SERVICE, outcome=NOTE, message=sentence) for sentence in desk.degraded]
+        checks += [msgspec.structs.replace(check, account=desk.account) for check in own]
+    checks += [Check(name=SERVICE, outcome=NOTE, message=sentence) for sentence in engine.supervisor.degraded]
     return DoctorView(at=engine.clock.market_now(), checks=tuple(checks))
 
 
@@ -28,8 +37,9 @@ async def _market_facts(engine: Engine) -> tuple[Check, ...]:
     contradictions = await asyncio.to_thread(book.contradictions, day.index, today)
     held = {
         instrument.name
-        for position in engine.positions or ()
-        if position.signed_quantity and (instrument := engine.facts.instrument(position.instrument)) is not None
+        for desk in engine.desks
+        for position in desk.positions or ()
+        if position.signed_quantity and (instrument := engine.day.instrument(position.instrument)) is not None
     }
     return (
         instruments_check(day.loaded, today),
@@ -62,19 +72,20 @@ def _feed(engine: Engine) -> Check:
     return Check(name="feed", outcome=OK, message=message)
 
 
-def _writer(engine: Engine) -> Check:
-    if engine.writer:
-        return Check(name="writer", outcome=OK, message=f"this engine sends the orders of {engine.account}")
-    return Check(name="writer", outcome=NOTE, message=f"this engine only looks at {engine.account}")
+def _writer(desk: AccountDesk) -> Check:
+    if desk.writer:
+        return Check(name="writer", outcome=OK, message=f"this engine sends the orders of {desk.account}")
+    return Check(name="writer", outcome=NOTE, message=f"this engine only looks at {desk.account}")
 
 
-def _carried(engine: Engine) -> Check:
-    if engine.portfolio is None:
-        return Check(name="positions", outcome=NOTE, message="no strategies yet")
-    if engine.positions is None:
-        return Check(name="positions", outcome=NOTE, message="the broker's positions have not been read yet")
-    mismatches = engine.portfolio.compare(engine.positions)
+def _carried(desk: AccountDesk) -> Check:
+    if desk.portfolio is None:
+        return Check(name="positions", outcome=NOTE, message=desk.named("no strategies yet"))
+    if desk.positions is None:
+        words = desk.named("the broker's positions have not been read yet")
+        return Check(name="positions", outcome=NOTE, message=words)
+    mismatches = desk.portfolio.compare(desk.positions)
     if mismatches:
         words = " ".join(mismatch.sentence for mismatch in mismatches)
-        return Check(name="positions", outcome=NOTE, message=words)
-    return Check(name="positions", outcome=OK, message="the strategies agree with the broker's net")
+        return Check(name="positions", outcome=NOTE, message=desk.named(words))
+    return Check(name="positions", outcome=OK, message=desk.named("the strategies agree with the broker's net"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import msgspec
 
+from engine.account_desk import AccountDesk
+from engine.brokers.routing import LOGIN_NEEDED
 from engine.core.errors import BrokerError, BrokerRejected, RateLimited
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
@@ -18,23 +20,28 @@ ASKED_TO_WAIT = "the broker asks to wait ({error}); look again in a second"
 
 async def examine_broker(engine: Engine) -> tuple[Check, ...]:
     """Login, entitlement, clocks, funds and the order road, asked now."""
-    return (
-        await _login(engine),
-        *_sessions(engine),
-        await _entitlement(engine),
-        _clock(engine),
-        await _funds(engine),
-        await _order_road(engine),
-    )
+    logins = [_of(desk, await _login(engine, desk)) for desk in engine.desks]
+    checks = [*logins, *_sessions(engine), await _entitlement(engine)]
+    for desk in engine.desks:
+        own = (_clock(engine, desk), await _funds(desk), await _order_road(engine, desk))
+        checks += [_of(desk, check) for check in own]
+    return tuple(checks)
 
 
-async def _login(engine: Engine) -> Check:
+def _of(desk: AccountDesk, check: Check) -> Check:
+    return msgspec.structs.replace(check, account=desk.account)
+
+
+async def _login(engine: Engine, desk: AccountDesk) -> Check:
     try:
-        profile = await engine.parts.reads.profile()
+        profile = await desk.parts.reads.profile()
     except RateLimited as error:
-        return Check(name="login", outcome=NOTE, message=ASKED_TO_WAIT.format(error=error))
+        return Check(name="login", outcome=NOTE, message=desk.named(ASKED_TO_WAIT.format(error=error)))
     except BrokerError as error:
-        return Check(name="login", outcome=BLOCK, message=f"{error} Log in again.")
+        return Check(name="login", outcome=BLOCK, message=desk.named(f"{error} Log in again."))
+    if profile.account_id != desk.account:
+        message = f"the login stored for {desk.account} is that of {profile.account_id}; log in again"
+        return Check(name="login", outcome=BLOCK, message=message)
     venue = engine.parts.source
     return Check(name="login", outcome=OK, message=f"{profile.account_id} {profile.name}, {venue.venue}: {venue.note}")
 
@@ -44,15 +51,13 @@ def _sessions(engine: Engine) -> tuple[Check, ...]:
     zone, now = engine.day.calendar.zone, engine.clock.wall_now()
     checks = []
     for health in engine.parts.reads.health():
-        if health.token_until is None:
-            continue
-        left = health.token_until - now
-        until = f"{health.token_until.astimezone(zone):%a %H:%M} IST"
-        if health.state == "login needed" or left <= timedelta(0):
+        until = health.token_until
+        if health.state == LOGIN_NEEDED or (until is not None and until <= now):
             message = f"{health.account}: over; run `workstation login {health.account}`"
-            checks.append(Check(name="session", outcome=BLOCK, message=message))
-        else:
-            checks.append(Check(name="session", outcome=OK, message=f"{health.account}: good until {until}"))
+            checks.append(Check(name="session", outcome=BLOCK, message=message, account=health.account))
+        elif until is not None:
+            message = f"{health.account}: good until {until.astimezone(zone):%a %H:%M} IST"
+            checks.append(Check(name="session", outcome=OK, message=message, account=health.account))
     return tuple(checks)
 
 
@@ -74,26 +79,27 @@ async def _entitlement(engine: Engine) -> Check:
     return Check(name="entitlement", outcome=OK, message=f"quotes of {len(found)} indices read")
 
 
-def _clock(engine: Engine) -> Check:
-    parts = engine.parts
-    offset, doubt, limit = parts.server_offset_s(), parts.server_uncertainty_s(), parts.settings.clock_offset_max_s
-    message = f"{offset:+.2f}s ±{doubt:.2f}s against the broker, limit {limit:.2f}s"
+def _clock(engine: Engine, desk: AccountDesk) -> Check:
+    own, limit = desk.parts, engine.parts.settings.clock_offset_max_s
+    offset, doubt = own.server_offset_s(), own.server_uncertainty_s()
+    message = desk.named(f"{offset:+.2f}s ±{doubt:.2f}s against the broker, limit {limit:.2f}s")
     if abs(offset) - doubt > limit:
         return Check(name="clock", outcome=BLOCK, message=f"{message}; set this machine's clock by NTP")
     return Check(name="clock", outcome=OK, message=message)
 
 
-async def _funds(engine: Engine) -> Check:
+async def _funds(desk: AccountDesk) -> Check:
     try:
-        funds = await engine.parts.reads.funds()
+        funds = await desk.read_funds()
     except RateLimited as error:
         return Check(name="funds", outcome=NOTE, message=ASKED_TO_WAIT.format(error=error))
     except BrokerError as error:
         return Check(name="funds", outcome=BLOCK, message=f"funds cannot be read: {error}")
-    return Check(name="funds", outcome=OK, message=f"{funds.net:,.2f} free, {funds.used:,.2f} used")
+    message = desk.named(f"{funds.net:,.2f} free, {funds.used:,.2f} used")
+    return Check(name="funds", outcome=OK, message=message)
 
 
-async def _order_road(engine: Engine) -> Check:
+async def _order_road(engine: Engine, desk: AccountDesk) -> Check:
     """A margin call: it goes the way of an order, through the same login and rules, and places nothing."""
     instrument = _an_option(engine)
     if instrument is None:
@@ -103,16 +109,18 @@ async def _order_road(engine: Engine) -> Check:
     )
     began = engine.clock.monotonic()
     try:
-        (margin,) = await engine.parts.reads.order_margins((request,))
+        (margin,) = await desk.parts.reads.order_margins((request,))
     except RateLimited as error:
-        return Check(name="order road", outcome=NOTE, message=ASKED_TO_WAIT.format(error=error))
+        return Check(name="order road", outcome=NOTE, message=desk.named(ASKED_TO_WAIT.format(error=error)))
     except BrokerError as error:
-        return Check(name="order road", outcome=BLOCK, message=f"a margin call failed: {error}")
+        return Check(name="order road", outcome=BLOCK, message=desk.named(f"a margin call failed: {error}"))
     took = engine.clock.monotonic() - began
     return Check(
         name="order road",
         outcome=OK,
-        message=f"margin call answered in {took:.2f}s: {margin:,.2f} for a lot of {instrument.tradingsymbol}",
+        message=desk.named(
+            f"margin call answered in {took:.2f}s: {margin:,.2f} for a lot of {instrument.tradingsymbol}"
+        ),
     )
 
 

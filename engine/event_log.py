@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from engine.core.events import EngineEvent, EventKind
+from engine.core.identifiers import AccountId
 from engine.core.ports import Clock
 from engine.core.views import EventChanges
 from engine.core.vocabulary import Severity
@@ -18,6 +20,16 @@ from engine.order_log import Bell
 logger = logging.getLogger(__name__)
 
 _LOG_LEVELS = {Severity.INFO: logging.INFO, Severity.ATTENTION: logging.WARNING, Severity.DANGER: logging.ERROR}
+
+
+class EventWriter(Protocol):
+    """Where somebody says what happened."""
+
+    def add(
+        self, kind: EventKind, text: str, *, severity: Severity = ..., subject: str = ..., seat: str = ...
+    ) -> EngineEvent:
+        """Write down that something happened."""
+        ...
 
 
 class EventLog:
@@ -43,9 +55,16 @@ class EventLog:
         return sum(1 for event in self._events if self.is_unread(event))
 
     def add(
-        self, kind: EventKind, text: str, *, severity: Severity = Severity.INFO, subject: str = "", seat: str = ""
+        self,
+        kind: EventKind,
+        text: str,
+        *,
+        severity: Severity = Severity.INFO,
+        subject: str = "",
+        seat: str = "",
+        account: AccountId | None = None,
     ) -> EngineEvent:
-        """Write down that something happened."""
+        """Write down that something happened, to one account or to all."""
         self._sequence += 1
         event = EngineEvent(
             sequence=self._sequence,
@@ -55,6 +74,7 @@ class EventLog:
             text=text,
             subject=subject,
             seat=seat,
+            account=account,
         )
         self._events.append(event)
         self._bell.ring()
@@ -96,3 +116,25 @@ class EventLog:
     def after(self, sequence: int) -> tuple[EngineEvent, ...]:
         """Events newer than ``sequence``, oldest first."""
         return tuple(event for event in self._events if event.sequence > sequence)
+
+
+class AccountEvents:
+    """Implements ``EventWriter`` for what concerns one account.
+
+    Args:
+        log: Where events are kept.
+        account: Whose they are.
+        is_named: Every line names the account, because there are others beside it.
+    """
+
+    def __init__(self, log: EventLog, account: AccountId, *, is_named: bool) -> None:
+        self._log = log
+        self._account = account
+        self._is_named = is_named
+
+    def add(
+        self, kind: EventKind, text: str, *, severity: Severity = Severity.INFO, subject: str = "", seat: str = ""
+    ) -> EngineEvent:
+        """Write down that something happened to the account."""
+        words = f"{self._account}: {text}" if self._is_named and self._account not in text else text
+        return self._log.add(kind, words, severity=severity, subject=subject, seat=seat, account=self._account)

@@ -71,8 +71,8 @@ class FeedConnection:
 
     @property
     def matters(self) -> bool:
-        """Whether it should be up: it carries something, or it is the one that is always kept."""
-        return bool(self.line.tokens) or self.number == 0
+        """Whether it should be up: it carries something, or it is one that is always kept."""
+        return bool(self.line.tokens) or self.line.is_kept
 
     def start(self, task: asyncio.Task[None], now: float) -> None:
         """``task`` keeps it up from now on."""

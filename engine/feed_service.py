@@ -56,8 +56,8 @@ class FeedService:
         clock: Market time, and monotonic time for waiting.
         events: Told what a person should know.
         quote_now_ns: The clock that ages and silence are measured by: monotonic when live, the tape's in a replay.
-        on_text: Takes text frames.
-        on_reconnect: Hears that order updates may be missing.
+        on_text: Takes text frames, each with the account whose connection brought it.
+        on_reconnect: Hears whose order updates may be missing.
         on_time: Told the market time of each frame before it is written.
         on_record: Told everything that arrives; ``None`` keeps no tape.
         is_open: Whether the session is open; asked from ``run`` on.
@@ -79,8 +79,8 @@ class FeedService:
         clock: Clock,
         events: EventLog,
         quote_now_ns: Callable[[], int],
-        on_text: Callable[[str], None],
-        on_reconnect: Callable[[], None],
+        on_text: Callable[[str, str], None],
+        on_reconnect: Callable[[str], None],
         on_time: Callable[[int], None],
         on_record: OnRecord | None,
         is_open: Callable[[], bool],
@@ -117,7 +117,7 @@ class FeedService:
             self._health,
             self._time,
             connection=line.number,
-            on_text=self._on_text,
+            on_text=lambda payload: self._on_text(line.key.account, payload),
             on_state=lambda sentence: self._path_changed(self._connections[line.number], sentence),
             on_session_expired=lambda error: self._session_expired(self._connections[line.number], error),
             on_time=self._on_time,
@@ -306,7 +306,7 @@ class FeedService:
         severity = Severity.INFO if connection.is_up else Severity.ATTENTION
         self._events.add(EventKind.FEED, text, severity=severity, subject=SUBJECT)
         if connection.is_up and connection.lives > 1:
-            self._on_reconnect()
+            self._on_reconnect(connection.line.key.account)
 
     def _distrust(self, line: Line) -> None:
         """Forget what a connection that is gone now should carry, but that another one, alive, has brought."""

@@ -17,7 +17,8 @@ import msgspec
 from engine.calendar.rules import MarketRules
 from engine.core.errors import BrokerError, SetupError, StorageError
 from engine.core.instruments import Instrument
-from engine.core.ports import BrokerReads, InstrumentRepository
+from engine.core.ports import BrokerReads
+from engine.core.repositories import InstrumentRepository
 from engine.core.vocabulary import Exchange
 from engine.market.instrument_index import InstrumentIndex
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from engine.chain_desk import ChainDesk
-from engine.core.identifiers import InstrumentKey
+from engine.core.identifiers import AccountId, InstrumentKey
 from engine.core.orders import OrderRecord
 from engine.core.views import ChainKey
 from engine.feed_service import FeedService
 from engine.market.subscriptions import Subscriptions
-from engine.order_facts import EngineFacts
+from engine.market_day import MarketDay
 from engine.portfolio.book import PortfolioBook
 
 STRIP_CONSUMER = "strip"
+PLANS_CONSUMER = "plans"
 WATCH_CONSUMER = "watch"
 HELD_CONSUMER = "held"
 TAPE_CONSUMER = "tape"
@@ -29,9 +30,10 @@ class Interests:
         subscriptions: Where wishes are stated.
         feed: Brought to them.
         chains: Keeps the chains of what is held.
-        facts: Finds instruments.
-        book: The ledger; ``None`` while there is none.
-        orders: Orders in memory.
+        day: Finds instruments.
+        books: The ledgers of all accounts: what any of them holds is kept subscribed.
+        book: The ledger of the account in view; ``None`` while there is none.
+        orders: Orders in memory of the account in view.
         strip: Label and instrument of each figure of the index strip.
     """
 
@@ -40,8 +42,9 @@ class Interests:
         subscriptions: Subscriptions,
         feed: FeedService,
         chains: ChainDesk,
-        facts: EngineFacts,
+        day: MarketDay,
         *,
+        books: Callable[[], Iterable[PortfolioBook]],
         book: Callable[[], PortfolioBook | None],
         orders: Callable[[], Sequence[OrderRecord]],
         strip: Sequence[tuple[str, InstrumentKey]],
@@ -49,10 +52,12 @@ class Interests:
         self._subscriptions = subscriptions
         self._feed = feed
         self._chains = chains
-        self._facts = facts
+        self._day = day
+        self._books = books
         self._book = book
         self._orders = orders
         self._strip = strip
+        self._of_plans: dict[AccountId, tuple[InstrumentKey, ...]] = {}
         self._watched: dict[int, int] = {}
         self._own_changed = True
 
@@ -74,8 +79,20 @@ class Interests:
 
     def want_strip(self) -> None:
         """Subscribe the index strip; again on each new day."""
-        tokens = [instrument.token for _, key in self._strip if (instrument := self._facts.instrument(key))]
+        tokens = [instrument.token for _, key in self._strip if (instrument := self._day.instrument(key))]
         self._subscriptions.want(STRIP_CONSUMER, tokens, priority=STRIP_PRIORITY)
+        self._feed.sync()
+
+    def want_plans(self, account: AccountId, keys: Iterable[InstrumentKey]) -> None:
+        """Keep what the plans of an account look at subscribed."""
+        self._of_plans[account] = tuple(keys)
+        self.renew_plans()
+
+    def renew_plans(self) -> None:
+        """Subscribe what plans look at; again on each new day, when tokens may be others."""
+        for account, keys in self._of_plans.items():
+            tokens = [instrument.token for key in keys if (instrument := self._day.instrument(key))]
+            self._subscriptions.want(f"{PLANS_CONSUMER} {account}", tokens, priority=HELD_PRIORITY)
         self._feed.sync()
 
     def want_tape(self, tokens: Iterable[int]) -> None:
@@ -86,13 +103,11 @@ class Interests:
     def hold(self) -> None:
         """Keep what is held subscribed, and the chains of held options for their Greeks."""
         self._own_changed = True
-        book = self._book()
-        if book is None:
-            return
         tokens, keys = [], set()
-        for key, quantity in book.net().items():
-            instrument = self._facts.instrument(key.instrument)
-            if not quantity or instrument is None:
+        held = (key.instrument for book in self._books() for key, quantity in book.net().items() if quantity)
+        for name in dict.fromkeys(held):
+            instrument = self._day.instrument(name)
+            if instrument is None:
                 continue
             tokens.append(instrument.token)
             if instrument.kind.is_option and instrument.expiry is not None:
@@ -106,7 +121,7 @@ class Interests:
         self._own_changed = True
 
     def share_own(self) -> None:
-        """Tell the chains what is held and what works, if that has changed."""
+        """Tell the chains what the account in view holds and what works of it, if that has changed."""
         if not self._own_changed:
             return
         self._own_changed = False
@@ -114,13 +129,13 @@ class Interests:
         book = self._book()
         if book is not None:
             for key, quantity in book.net().items():
-                instrument = self._facts.instrument(key.instrument)
+                instrument = self._day.instrument(key.instrument)
                 if instrument is not None:
                     positions[instrument.token] = positions.get(instrument.token, 0) + quantity
         working: dict[int, int] = {}
         for record in self._orders():
             if record.state.is_working:
-                instrument = self._facts.instrument(record.request.instrument)
+                instrument = self._day.instrument(record.request.instrument)
                 if instrument is not None:
                     working[instrument.token] = working.get(instrument.token, 0) + 1
         self._chains.set_own(positions, working)

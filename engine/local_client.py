@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
 
+from engine.account_commands import AccountCommands
+from engine.account_desk import AccountDesk
+from engine.account_desks import by_number, gathered
 from engine.core.analysis import (
     AttributionView,
     PayoffView,
@@ -19,31 +22,51 @@ from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CancelPlan,
     CloseDeadLetter,
     Command,
+    ConvertPosition,
     CreateStrategy,
+    DeleteGtt,
+    ExitPositions,
+    ExplainMismatch,
+    HoldRisk,
     Interpretation,
+    KillSwitch,
+    MakePlan,
+    ModifyGtt,
     ModifyOrder,
     MoveQuantity,
+    PlaceBasket,
+    PlaceGtt,
     PlaceOrder,
     Preview,
     Receipt,
+    Reconcile,
+    ReleaseHold,
     ReplayDeadLetter,
     ResolveUnknown,
+    SetHousekeeping,
     SetMode,
-    Violation,
+    SteerPlan,
+    Unlock,
 )
-from engine.core.errors import StorageError, UnknownInstrument, UnknownOrder, WorkstationError
+from engine.core.errors import InvalidInput, UnknownInstrument, UnknownOrder
 from engine.core.events import EngineEvent
 from engine.core.execution import DeadLetter, ExecutionHealth, OrderWhy
-from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.funds_margin import MarginAnswer
+from engine.core.handover import Handover
+from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
 from engine.core.operations import OperationsView
-from engine.core.orders import OrderEvent, OrderRecord, Trade
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, Trade
+from engine.core.plans import PlanView
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.reconciling import Mismatch
 from engine.core.replay import ReplayAction, ReplayView
 from engine.core.rulebook import RulesView
+from engine.core.standing_triggers import Gtt
 from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import (
     ChainKey,
@@ -61,11 +84,11 @@ from engine.doctor import examine
 from engine.engine import Engine
 from engine.execution.letters import open_dead_letters
 from engine.execution.why import explain
-from engine.language.parser import interpret
-from engine.lookups import Lookups
-from engine.portfolio.service import PortfolioService
-from engine.previews import NO_EXECUTOR, preview_of
-from engine.sentence_resolver import EngineResolver
+from engine.instruction_commands import InstructionCommands
+from engine.lock_commands import LockCommands
+from engine.plan_commands import PlanCommands, kept_plans
+from engine.previews import preview_of
+from engine.upkeep_commands import UpkeepCommands
 
 
 class LocalClient:
@@ -75,16 +98,12 @@ class LocalClient:
         """``engine`` has been started and is stopped by whoever started it."""
         self._engine = engine
         self._desk = DeskBuilder(engine)
-        self._resolver = EngineResolver(
-            engine.day,
-            defaults=engine.parts.defaults,
-            book=lambda: engine.portfolio.book if engine.portfolio is not None else None,
-            orders=engine.orders,
-            at_the_money=engine.chains.at_the_money,
-        )
-        self._lookups = Lookups(
-            engine.day, engine.chains, engine.subscriptions, engine.feed, engine.parts.settings, clock=engine.clock
-        )
+        self._commands = AccountCommands(engine.desks)
+        self._upkeep = UpkeepCommands(engine.desks)
+        self._locks = LockCommands(engine.desks)
+        self._instructions = InstructionCommands(engine.desks, engine.clock)
+        self._plans = PlanCommands(engine.desks)
+        self._lookups = engine.lookups
 
     # -- pictures --------------------------------------------------------------------------------------------------
 
@@ -141,40 +160,54 @@ class LocalClient:
         """See ``EngineClient``."""
         return self._engine.day.index.search(text, limit)
 
-    async def interpret(self, text: str) -> Interpretation:
+    async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
         """See ``EngineClient``. Market data that it needs and nobody watches is subscribed and waited for."""
-        self._resolver.missing_tokens.clear()
-        self._resolver.missing_chains.clear()
-        found = interpret(text, self._resolver)
-        if self._resolver.missing_chains:
-            await self._lookups.chains(tuple(self._resolver.missing_chains))
-            found = interpret(text, self._resolver)
-        if self._resolver.missing_tokens:
-            await self._lookups.quotes(tuple(self._resolver.missing_tokens))
-            found = interpret(text, self._resolver)
-        return found
+        if account is not None:
+            self._engine.desks.named(account)
+        return await self._engine.sentences.read(text, account)
 
     async def preview(self, command: Command) -> Preview:
         """See ``EngineClient``."""
         await self._heard_of(command)
+        if isinstance(command, PlaceOrder):
+            await self._margin_of(command)
+        if isinstance(command, PlaceBasket | ExitPositions | MakePlan | CancelPlan | SteerPlan):
+            return await self._plans.preview(command)
         return preview_of(self._engine, command)
 
     async def _heard_of(self, command: Command) -> None:
         """Orders are judged by a quote: have one before the checks look."""
-        if isinstance(command, PlaceOrder):
-            instrument = self._engine.facts.instrument(command.request.instrument)
+        if isinstance(command, PlaceGtt | ModifyGtt | PlaceOrder):
+            instrument = self._engine.day.instrument(command.request.instrument)
             if instrument is not None:
                 await self._lookups.quotes((instrument.token,))
 
+    async def _margin_of(self, command: PlaceOrder) -> None:
+        """Ask the broker what an entry needs; what only reduces waits for nobody.
+
+        Only for who looks first: asking for each of many orders would use up the broker's limit on reads.
+        """
+        try:
+            desk = self._engine.desks.of_request(command.account, command.request.strategy)
+        except InvalidInput:
+            return  # whoever places it says so
+        if desk.executor is not None and desk.executor.check(command.request)[2]:
+            await desk.margins.know(command.request)
+
     async def orders(self) -> tuple[OrderRecord, ...]:
         """See ``EngineClient``."""
-        if self._engine.executor is not None:
-            return self._engine.executor.orders()
+        found = [record for desk in self._engine.desks for record in await self._orders_of(desk)]
+        return by_number(found)
+
+    async def _orders_of(self, desk: AccountDesk) -> tuple[OrderRecord, ...]:
+        """Of one account: those of its executor, or those of the journal where this engine only looks."""
+        if desk.executor is not None:
+            return desk.executor.orders()
         journal = self._engine.parts.repositories.journal
-        found = {record.number: record for record in await journal.working(self._engine.account)}
-        for record in await journal.since(self._engine.account, self._day_start()):
+        found = {record.number: record for record in await journal.working(desk.account)}
+        for record in await journal.since(desk.account, self._day_start()):
             found[record.number] = record
-        return tuple(found[number] for number in sorted(found))
+        return tuple(found.values())
 
     async def order_history(self, number: OrderNumber) -> tuple[OrderEvent, ...]:
         """See ``EngineClient``."""
@@ -185,8 +218,8 @@ class LocalClient:
 
     async def why(self, number: OrderNumber) -> OrderWhy:
         """See ``EngineClient``."""
-        journal, executor = self._engine.parts.repositories.journal, self._engine.executor
-        record = None if executor is None else executor.order(number)
+        journal, desk = self._engine.parts.repositories.journal, self._engine.desks.of_order(number)
+        record = desk.executor.order(number) if desk is not None and desk.executor is not None else None
         record = record or await journal.by_number(number)
         if record is None:
             raise UnknownOrder(f"There is no o{number}.")
@@ -195,35 +228,71 @@ class LocalClient:
     async def dead_letters(self) -> tuple[DeadLetter, ...]:
         """See ``EngineClient``."""
         parts = self._engine.parts
-        return await open_dead_letters(
-            parts.repositories.journal, self._engine.account, parts.execution.dead_letters_max
-        )
+        journal, most = parts.repositories.journal, parts.execution.dead_letters_max
+        found = [
+            letter for desk in self._engine.desks for letter in await open_dead_letters(journal, desk.account, most)
+        ]
+        return tuple(sorted(found, key=lambda letter: letter.died_at, reverse=True))
 
-    async def execution_health(self) -> ExecutionHealth | None:
+    async def execution_health(self) -> tuple[ExecutionHealth, ...]:
         """See ``EngineClient``."""
-        return None if self._engine.executor is None else self._engine.executor.health()
+        return tuple(desk.executor.health() for desk in self._engine.desks if desk.executor is not None)
+
+    async def mismatches(self) -> tuple[Mismatch, ...]:
+        """See ``EngineClient``."""
+        return await self._upkeep.mismatches()
+
+    async def handover(self) -> tuple[Handover, ...]:
+        """See ``EngineClient``."""
+        return await self._upkeep.handover()
+
+    async def plans(self) -> tuple[PlanView, ...]:
+        """See ``EngineClient``."""
+        found: list[PlanView] = []
+        for desk in self._engine.desks:
+            if desk.plans.desk is not None:
+                found += desk.plans.desk.views()
+            else:
+                found += await kept_plans(self._engine.parts.repositories.plans, desk.account, self._day_start())
+        return tuple(sorted(found, key=lambda view: view.record.number))
 
     async def trades(self) -> tuple[Trade, ...]:
         """See ``EngineClient``."""
-        return await self._engine.parts.repositories.ledger.trades(self._engine.account, self._day_start())
+        ledger, start = self._engine.parts.repositories.ledger, self._day_start()
+        if len(self._engine.desks) == 1:
+            return await ledger.trades(self._engine.account, start)
+        found = [trade for desk in self._engine.desks for trade in await ledger.trades(desk.account, start)]
+        return tuple(sorted(found, key=lambda trade: trade.filled_at))
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
+    async def positions(self, account: AccountId | None = None) -> tuple[BrokerPosition, ...]:
         """See ``EngineClient``."""
-        return await self._engine.parts.reads.positions()
+        read = await gathered(desk.read_positions() for desk in self._engine.desks.chosen(account))
+        return tuple(position for positions in read for position in positions)
 
     async def strategies(self) -> tuple[StrategyValue, ...]:
         """See ``EngineClient``."""
-        return self._engine.portfolio.values() if self._engine.portfolio is not None else ()
+        return self._engine.desks.values()
 
     async def candles(self, strategy: StrategyNumber, start: datetime, end: datetime) -> tuple[M2mCandle, ...]:
         """See ``EngineClient``."""
-        if self._engine.portfolio is None:
-            return ()
-        return await self._engine.portfolio.candles(strategy, start, end)
+        portfolio = self._of_strategy(strategy).portfolio
+        return () if portfolio is None else await portfolio.candles(strategy, start, end)
 
-    async def funds(self) -> Funds:
+    async def funds(self, account: AccountId | None = None) -> Funds:
         """See ``EngineClient``."""
-        return await self._engine.parts.reads.funds()
+        return await self._engine.desks.named(account).read_funds()
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        """See ``EngineClient``."""
+        return await self._instructions.gtts()
+
+    async def basket_margin(self, legs: Sequence[OrderRequest], account: AccountId | None = None) -> MarginAnswer:
+        """See ``EngineClient``."""
+        return await self._instructions.basket_margin(legs, account)
+
+    def _of_strategy(self, number: StrategyNumber) -> AccountDesk:
+        """Whose strategy it is; of one that is nobody's the first account says so."""
+        return self._engine.desks.of_strategy(number) or self._engine.desks.default
 
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         """See ``EngineClient``."""
@@ -233,7 +302,7 @@ class LocalClient:
         self, strategy: StrategyNumber, *, days_ahead: float = 0.0, volatility_shift: float = 0.0, points: int = 161
     ) -> PayoffView:
         """See ``EngineClient``."""
-        return await self._engine.analysis.strategies.payoff(
+        return await self._of_strategy(strategy).strategies.payoff(
             strategy, days_ahead=days_ahead, volatility_shift=volatility_shift, points=points
         )
 
@@ -246,13 +315,13 @@ class LocalClient:
         shifts: Sequence[float] = (),
     ) -> ScenarioView:
         """See ``EngineClient``."""
-        return await self._engine.analysis.strategies.scenario(
+        return await self._of_strategy(strategy).strategies.scenario(
             strategy, days_ahead=days_ahead, moves=moves, shifts=shifts
         )
 
     async def attribution(self, strategy: StrategyNumber) -> AttributionView:
         """See ``EngineClient``."""
-        return await self._engine.analysis.strategies.attribution(strategy)
+        return await self._of_strategy(strategy).strategies.attribution(strategy)
 
     async def smile(self, key: ChainKey) -> SmileView:
         """See ``EngineClient``."""
@@ -314,7 +383,7 @@ class LocalClient:
 
     async def next_orders(self, after: int | None = None) -> OrderChanges:
         """See ``EngineClient``."""
-        if after is None and self._engine.executor is None:
+        if after is None and any(desk.executor is None for desk in self._engine.desks):
             return OrderChanges(sequence=self._engine.order_log.sequence, base=0, orders=await self.orders())
         return await self._engine.order_log.next(after, self._engine.orders)
 
@@ -346,56 +415,19 @@ class LocalClient:
                 | ReplayDeadLetter()
                 | CloseDeadLetter()
             ):
-                return await self._submit_order(command, seat)
-            case CreateStrategy() | ArchiveStrategy() | MoveQuantity():
-                if engine.portfolio is None or not engine.writer:
-                    return _refused(NO_EXECUTOR)
-                try:
-                    return await self._submit_strategy(engine.portfolio, command)
-                except WorkstationError as error:
-                    kind = "database" if isinstance(error, StorageError) else "strategy"
-                    return _refused(Violation(check=kind, message=str(error)))
-
-    async def _submit_order(
-        self,
-        command: PlaceOrder | ModifyOrder | CancelOrders | ResolveUnknown | ReplayDeadLetter | CloseDeadLetter,
-        seat: str,
-    ) -> Receipt:
-        executor = self._engine.executor
-        if executor is None:
-            return _refused(NO_EXECUTOR)
-        match command:
-            case PlaceOrder():
                 await self._heard_of(command)
-                return await executor.place(command, seat=seat)
-            case ModifyOrder():
-                return await executor.modify(command, seat=seat)
-            case CancelOrders():
-                return await executor.cancel(command, seat=seat)
-            case ResolveUnknown():
-                return await executor.resolve(command.number)
-            case ReplayDeadLetter():
-                return await executor.replay(command, seat=seat)
-            case CloseDeadLetter():
-                return await executor.close_letters(command, seat=seat)
-
-    async def _submit_strategy(
-        self, portfolio: PortfolioService, command: CreateStrategy | ArchiveStrategy | MoveQuantity
-    ) -> Receipt:
-        match command:
-            case CreateStrategy():
-                strategy = await portfolio.create(command.name)
-                message = f"Strategy #{strategy.number} {strategy.name} is open."
-                return Receipt(accepted=True, message=message, strategy=strategy.number)
-            case ArchiveStrategy():
-                strategy = await portfolio.archive(command.number)
-                message = f"Strategy #{strategy.number} {strategy.name} is archived; no position was touched."
-                return Receipt(accepted=True, message=message, strategy=strategy.number)
-            case MoveQuantity():
-                entries = await portfolio.move(command)
-                target = next(entry for entry in entries if entry.strategy == command.to_strategy)
-                message = f"Moved {abs(target.signed_quantity)} units to {target.strategy}.{target.leg}."
-                return Receipt(accepted=True, message=message, strategy=command.to_strategy)
+                return await self._commands.order(command, seat)
+            case CreateStrategy() | ArchiveStrategy() | MoveQuantity():
+                return await self._commands.strategy(command)
+            case Reconcile() | ExplainMismatch() | SetHousekeeping():
+                return await self._upkeep.do(command, seat)
+            case PlaceGtt() | ModifyGtt() | DeleteGtt() | ConvertPosition():
+                await self._heard_of(command)
+                return await self._instructions.do(command, seat)
+            case PlaceBasket() | ExitPositions() | MakePlan() | CancelPlan() | SteerPlan():
+                return await self._plans.do(command, seat)
+            case HoldRisk() | ReleaseHold() | KillSwitch() | Unlock():
+                return await self._locks.lock(command, seat)
 
     async def close(self) -> None:
         """Leave; the engine is stopped by whoever started it."""
@@ -404,7 +436,3 @@ class LocalClient:
         zone = self._engine.day.calendar.zone
         local = self._engine.clock.market_now().astimezone(zone)
         return local.replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _refused(violation: Violation) -> Receipt:
-    return Receipt(accepted=False, message=violation.message, violations=(violation,))

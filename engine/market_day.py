@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from engine.calendar.rules import MarketRules
 from engine.calendar.sessions import MarketState, SessionCalendar
+from engine.core.errors import UnknownInstrument
+from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.ports import Clock
 from engine.core.quotes import Quote
 from engine.core.views import Integers, SessionView
 from engine.core.vocabulary import InstrumentKind
 from engine.instrument_service import LoadedInstruments
+from engine.market.halts import SEGMENT_MASK
 from engine.market.instrument_index import InstrumentIndex
 from engine.market.quotes_board import QuotesBoard
 from engine.market.staleness import Staleness
@@ -47,6 +50,7 @@ class MarketDay:
         self.rules = rules
         self.clock = clock
         self._reading = reading
+        self._halts: dict[int, str] = {}
         self.refresh_sessions()
 
     @property
@@ -174,6 +178,21 @@ class MarketDay:
         if self._reading.opens_at is not None and self._reading.opens_at > now:
             words, at = "opens", self._reading.opens_at
         return False, f"closed; {words}" + (f" {self._local(at)}" if at is not None else "")
+
+    def set_halts(self, halts: Mapping[int, str]) -> None:
+        """Say which segments (low byte of their tokens) stand still on a living path, each in words."""
+        self._halts = dict(halts)
+
+    def halt_of(self, instrument: Instrument) -> str:
+        """Why an instrument's market may be halted; empty when nothing speaks for it."""
+        return self._halts.get(instrument.token & SEGMENT_MASK, "")
+
+    def instrument(self, key: InstrumentKey) -> Instrument | None:
+        """The row of today's dump."""
+        try:
+            return self.index.by_key(key)
+        except UnknownInstrument:
+            return None
 
     def quote(self, token: int) -> Quote | None:
         """One instrument's quote now, with its state."""

@@ -12,12 +12,14 @@ from engine.calendar.rules import MarketRules
 from engine.calendar.sessions import SessionCalendar
 from engine.charges.rates import ChargeRates
 from engine.clocks import StreamClock
-from engine.core.identifiers import InstrumentKey
-from engine.core.ports import Clock, OrderRoad, Repositories
+from engine.core.identifiers import AccountId, InstrumentKey
+from engine.core.ports import BrokerReads, Clock, OrderRoad
 from engine.core.replay import ReplayAction, ReplayView
+from engine.core.repositories import Repositories
 from engine.core.views import Check
 from engine.core.vocabulary import Mode
-from engine.execution.settings import ExecutionSettings
+from engine.execution.latch import LatchFolder
+from engine.execution.settings import ExecutionSettings, LockLimits
 from engine.feed_service import MakeTicker
 from engine.language.resolver import OrderDefaults
 from engine.market.chain_inputs import ChainSettings
@@ -43,6 +45,23 @@ class Playback(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountParts:
+    """What belongs to one account whose orders this engine sends."""
+
+    account: AccountId
+    name: str
+    """For a person, until the broker has said it."""
+    road: OrderRoad
+    """Its order endpoints."""
+    reads: BrokerReads
+    """What belongs to it is read through it alone; what is the same for everybody through any account."""
+    server_offset_s: Callable[[], float]
+    """Seconds the broker's clock is ahead of this machine's, by the answers to this account."""
+    server_uncertainty_s: Callable[[], float]
+    """How far that may be off, either way: the broker's stamps are whole seconds, more answers narrow it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineParts:
     """Constructor arguments of an engine, by name."""
 
@@ -52,9 +71,10 @@ class EngineParts:
     source: VenueSource
     first_reading: VenueReading
     repositories: Repositories
+    accounts: tuple[AccountParts, ...]
+    """Accounts whose orders are sent, at least one; the first is meant where none is named."""
     reads: RoutedReads
-    """Over all accounts."""
-    road: OrderRoad
+    """Market data and history over all accounts."""
     feed_keys: tuple[FeedKey, ...]
     """Logins whose market data is used, best first."""
     make_ticker: MakeTicker
@@ -71,6 +91,8 @@ class EngineParts:
     """What the ages of quotes are measured by: ``clock``, but in a replay the recording's time."""
     tapes: Path | None
     """Where tapes of this venue are written; ``None``: none are."""
+    spools: Path | None
+    """Where exits and cancellations are kept while the database is away, of this venue; ``None``: they wait for it."""
     program: str
     """Name and version, for what is written."""
     rule_book: RuleBook
@@ -85,14 +107,14 @@ class EngineParts:
     read_only: bool
     """Never take the writer lock: nothing can be sent or booked."""
     random_bytes: Callable[[int], bytes]
-    server_offset_s: Callable[[], float]
-    """Seconds the broker's clock is ahead of this machine's."""
-    server_uncertainty_s: Callable[[], float]
-    """How far that may be off, either way: the broker's stamps are whole seconds, more answers narrow it."""
     environment_checks: Callable[[], Awaitable[Sequence[Check]]]
     """The preflight's checks of what the composition root knows (disk, database, process)."""
     settings: EngineSettings
     execution: ExecutionSettings
+    locks: LockLimits
+    """When the day's locks fall."""
+    latches: LatchFolder
+    """Kill switches and locks of this venue's accounts, seen by every process that sends orders."""
     portfolio: PortfolioSettings
     chain: ChainSettings
     defaults: OrderDefaults

@@ -6,14 +6,19 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.account_desk import AccountDesk
 from engine.core.commands import (
     ArchiveStrategy,
     CancelOrders,
     CloseDeadLetter,
     Command,
+    ConvertPosition,
     CreateStrategy,
+    DeleteGtt,
+    ModifyGtt,
     ModifyOrder,
     MoveQuantity,
+    PlaceGtt,
     PlaceOrder,
     Preview,
     ReplayDeadLetter,
@@ -21,16 +26,18 @@ from engine.core.commands import (
     Violation,
 )
 from engine.core.decisions import LetterState
+from engine.core.errors import InvalidInput
+from engine.core.identifiers import OrderNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest, OrderState
 from engine.core.quotes import DepthWalk, Quote, walk_depth
 from engine.core.vocabulary import InstrumentKind, OrderType, QuoteState, Side
 from engine.engine import Engine
+from engine.execution.plans.intake import whole_order_violations
 from engine.execution.words import grouped, grouped_decimal
+from engine.instruction_commands import preview_instruction
 from engine.language.describe import contract_words
 from engine.preview_charges import charges_and_back, expiry_notes, order_charges
-
-NO_EXECUTOR = Violation(check="writer", message="This engine can only look: another one is the writer of the account.")
 
 MAY_DOUBLE = "It was sent once and never answered: should it turn up at the broker after all, there are two."
 
@@ -39,7 +46,7 @@ def preview_of(engine: Engine, command: Command) -> Preview:
     """The preview of any command."""
     match command:
         case PlaceOrder():
-            return _order(engine, command.request)
+            return _placing(engine, command)
         case ModifyOrder():
             return _modification(engine, command)
         case CancelOrders():
@@ -62,17 +69,53 @@ def preview_of(engine: Engine, command: Command) -> Preview:
             )
         case SetMode():
             return Preview(sentence=f"Sets the mode to {command.mode}.")
+        case PlaceGtt() | ModifyGtt() | DeleteGtt() | ConvertPosition():
+            try:
+                return preview_instruction(engine.desks.named(command.account), command)
+            except InvalidInput as error:
+                said = Violation(check=error.field or "account", message=str(error))
+                return Preview(sentence=str(error), violations=(said,))
         case _:
             return Preview(sentence="Nothing is bought or sold.")
 
 
-def _order(engine: Engine, request: OrderRequest) -> Preview:
-    instrument = engine.facts.instrument(request.instrument)
-    if engine.executor is None:
-        violations: tuple[Violation, ...] = (NO_EXECUTOR,)
+def _placing(engine: Engine, command: PlaceOrder) -> Preview:
+    """An order, for the account that it would go to."""
+    request = command.request
+    try:
+        desk = engine.desks.of_request(command.account, request.strategy)
+    except InvalidInput as error:
+        said = Violation(check=error.field or "account", message=str(error))
+        return Preview(
+            sentence=f"{request.side} {grouped(request.quantity)} {request.instrument}.",
+            violations=(said,),
+            request=request,
+        )
+    preview = _worked(desk, command, _order(engine, desk, request))
+    if len(engine.desks) > 1:
+        preview = msgspec.structs.replace(preview, sentence=f"{desk.account}: {preview.sentence}")
+    return msgspec.structs.replace(preview, account=desk.account)
+
+
+def _worked(desk: AccountDesk, command: PlaceOrder, preview: Preview) -> Preview:
+    """The preview of an order that a plan works: it is judged as a whole, and its size is the plan's matter."""
+    worked = None if desk.plans.way_in is None else desk.plans.way_in.worked(command)
+    if worked is None:
+        return preview
+    return msgspec.structs.replace(
+        preview,
+        sentence=f"{preview.sentence} Worked {worked.manner}.",
+        violations=(*whole_order_violations(preview.violations), *worked.violations),
+    )
+
+
+def _order(engine: Engine, desk: AccountDesk, request: OrderRequest) -> Preview:
+    instrument = engine.day.instrument(request.instrument)
+    if desk.executor is None:
+        violations: tuple[Violation, ...] = (desk.refusal(),)
         notes: tuple[str, ...] = ()
     else:
-        violations, notes, _ = engine.executor.check(request)
+        violations, notes, _ = desk.executor.check(request)
     if instrument is None:
         return Preview(
             sentence=f"{request.side} {grouped(request.quantity)} {request.instrument}.",
@@ -86,7 +129,7 @@ def _order(engine: Engine, request: OrderRequest) -> Preview:
     cash = None
     if price is not None and instrument.kind is not InstrumentKind.FUTURE:
         cash = -request.side.sign * request.quantity * price
-    held = engine.facts.positions() or ()
+    held = desk.facts.positions() or ()
     before = sum(item.signed_quantity for item in held if item.instrument.token == instrument.token)
     after = before + request.side.sign * request.quantity
     charges = charges_and_back(
@@ -94,7 +137,7 @@ def _order(engine: Engine, request: OrderRequest) -> Preview:
     )
     own_notes = (
         *_cover_note(request, instrument, before, after),
-        *_expiry_notes(engine, request, instrument, after),
+        *_expiry_notes(engine, desk, request, instrument, after),
     )
     return Preview(
         sentence=_sentence(request, instrument, cash, before, after),
@@ -110,6 +153,7 @@ def _order(engine: Engine, request: OrderRequest) -> Preview:
         round_trip_charges=charges.round_trip,
         charge_notes=charges.notes,
         impact=impact,
+        margin=desk.margins.needed(request),
         position_before=before,
         position_after=after,
     )
@@ -119,14 +163,16 @@ def _replay(engine: Engine, command: ReplayDeadLetter) -> Preview:
     """Each as the new order it would be, judged by the market of now; figures stand there for a single one."""
     previews = []
     for number in command.numbers:
-        record = None if engine.executor is None else engine.executor.order(number)
-        if engine.executor is None:
-            previews.append(Preview(sentence=f"Sends o{number} again.", violations=(NO_EXECUTOR,)))
-        elif record is None or record.letter is not LetterState.OPEN:
+        desk = _desk_of(engine, number)
+        if desk.executor is None:
+            previews.append(Preview(sentence=f"Sends o{number} again.", violations=(desk.refusal(),)))
+            continue
+        record = desk.executor.order(number)
+        if record is None or record.letter is not LetterState.OPEN:
             said = Violation(check="letter", message=f"o{number} is no open dead letter.")
             previews.append(Preview(sentence=f"Sends o{number} again.", violations=(said,)))
         else:
-            preview = _order(engine, record.request)
+            preview = _order(engine, desk, record.request)
             doubt = (MAY_DOUBLE,) if record.state is OrderState.PRESUMED_ABSENT else ()
             sentence = f"Sends o{number} again as a new order. {preview.sentence}"
             previews.append(msgspec.structs.replace(preview, sentence=sentence, notes=(*doubt, *preview.notes)))
@@ -139,7 +185,9 @@ def _replay(engine: Engine, command: ReplayDeadLetter) -> Preview:
     )
 
 
-def _expiry_notes(engine: Engine, request: OrderRequest, instrument: Instrument, after: int) -> tuple[str, ...]:
+def _expiry_notes(
+    engine: Engine, desk: AccountDesk, request: OrderRequest, instrument: Instrument, after: int
+) -> tuple[str, ...]:
     """What an index option pays that is left to expire today; options on stocks settle by delivery."""
     rules = engine.day.rules
     if not (instrument.kind.is_option and rules.is_index(instrument.name)):
@@ -153,7 +201,7 @@ def _expiry_notes(engine: Engine, request: OrderRequest, instrument: Instrument,
         instrument,
         after,
         spot=index.last if index is not None and index.state is QuoteState.LIVE else None,
-        order_quantity_max=engine.facts.order_quantity_max(request.instrument),
+        order_quantity_max=desk.facts.order_quantity_max(request.instrument),
     )
 
 
@@ -198,10 +246,11 @@ def _impact(request: OrderRequest, quote: Quote | None) -> DepthWalk | None:
 
 
 def _modification(engine: Engine, command: ModifyOrder) -> Preview:
-    record = engine.executor.order(command.number) if engine.executor is not None else None
-    if engine.executor is None:
-        return Preview(sentence=f"Modifies o{command.number}.", violations=(NO_EXECUTOR,))
-    violations = engine.executor.check_modification(command)
+    desk = _desk_of(engine, command.number)
+    if desk.executor is None:
+        return Preview(sentence=f"Modifies o{command.number}.", violations=(desk.refusal(),))
+    record = desk.executor.order(command.number)
+    violations = desk.executor.check_modification(command)
     if record is None:
         return Preview(sentence=f"Modifies o{command.number}.", violations=violations)
     change = command.change
@@ -222,7 +271,7 @@ def _modification(engine: Engine, command: ModifyOrder) -> Preview:
         if new is not None and new != old
     ]
     words = ", ".join(parts) or "nothing"
-    instrument = engine.facts.instrument(record.request.instrument)
+    instrument = engine.day.instrument(record.request.instrument)
     name = contract_words(instrument) if instrument is not None else str(record.request.instrument)
     return Preview(
         sentence=f"Modifies o{command.number} {record.request.side} {name}: {words}.",
@@ -237,15 +286,29 @@ def _modification(engine: Engine, command: ModifyOrder) -> Preview:
 
 
 def _cancellation(engine: Engine, command: CancelOrders) -> Preview:
-    if engine.executor is None:
-        return Preview(sentence="Cancels.", violations=(NO_EXECUTOR,))
+    at_work = [desk for desk in engine.desks if desk.executor is not None]
+    if not at_work:
+        return Preview(sentence="Cancels.", violations=(engine.desks.default.refusal(),))
     if command.everything:
-        count = sum(1 for record in engine.orders() if record.state.is_working)
-        return Preview(sentence=f"Cancels every working order of the account: {count}.")
-    unknown = [number for number in command.numbers if engine.executor.order(number) is None]
+        try:
+            desks = engine.desks.chosen(command.account)
+        except InvalidInput as error:
+            return Preview(sentence="Cancels.", violations=(Violation(check="account", message=str(error)),))
+        counts = {desk.account: sum(record.state.is_working for record in desk.orders()) for desk in desks}
+        if len(engine.desks) == 1:
+            return Preview(sentence=f"Cancels every working order of the account: {sum(counts.values())}.")
+        each = ", ".join(f"{count} of {account}" for account, count in counts.items())
+        return Preview(sentence=f"Cancels every working order: {each}.")
+    unknown = [number for number in command.numbers if engine.desks.of_order(number) is None]
     violations = tuple(Violation(check="order", message=f"There is no o{number}.") for number in unknown)
     names = ", ".join(f"o{number}" for number in command.numbers)
     return Preview(sentence=f"Cancels {names}.", violations=violations)
+
+
+def _desk_of(engine: Engine, number: OrderNumber) -> AccountDesk:
+    """Whose order it is; of one that is nobody's an account that works says so."""
+    at_work = next((desk for desk in engine.desks if desk.executor is not None), engine.desks.default)
+    return engine.desks.of_order(number) or at_work
 
 
 def grouped_signed(units: int) -> str:

@@ -20,7 +20,7 @@ from engine.calendar.session_table import SessionTable, overlaid, read_sessions
 from engine.calendar.sessions import SessionCalendar
 from engine.charges.rates import ChargeTable
 from engine.core.errors import SetupError, StorageError
-from engine.core.ports import RuleRepository
+from engine.core.repositories import RuleRepository
 from engine.core.rulebook import Contradiction, RuleRow, RulesView
 from engine.market.instrument_index import InstrumentIndex
 from engine.rule_charges import charge_rows, read_charge_table, why_unknown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -45,14 +45,17 @@ class EngineResolver:
         day: MarketDay,
         *,
         defaults: OrderDefaults,
-        book: Callable[[], PortfolioBook | None],
+        books: Callable[[], Sequence[PortfolioBook]],
         orders: Callable[[], tuple[OrderRecord, ...]],
         at_the_money: Callable[[ChainKey], float | None],
     ) -> None:
-        """``at_the_money`` gives the strike nearest the live forward of a chain that is being watched."""
+        """``books`` are those of all accounts: numbers of strategies are the same over all of them.
+
+        ``at_the_money`` gives the strike nearest the live forward of a chain that is being watched.
+        """
         self._day = day
         self._defaults = defaults
-        self._book = book
+        self._books = books
         self._orders = orders
         self._at_the_money = at_the_money
         self.missing_tokens: set[int] = set()
@@ -137,14 +140,17 @@ class EngineResolver:
         return tuple(record.number for record in reversed(self._orders()) if record.state.is_working)
 
     def strategies(self) -> tuple[Strategy, ...]:
-        """Active strategies."""
-        book = self._book()
-        return book.strategies() if book is not None else ()
+        """Active strategies, account by account."""
+        return tuple(strategy for book in self._books() for strategy in book.strategies())
 
     def leg(self, strategy: StrategyNumber, number: int) -> Leg | None:
         """A leg."""
-        book = self._book()
-        return book.leg(strategy, number) if book is not None else None
+        found = (book.leg(strategy, number) for book in self._books())
+        return next((leg for leg in found if leg is not None), None)
+
+    def open_legs(self, strategy: StrategyNumber) -> tuple[Leg, ...]:
+        """Legs with a quantity."""
+        return tuple(leg for book in self._books() for leg in book.open_legs(strategy))
 
     def places(self) -> tuple[str, ...]:
         """What ``go`` can open."""

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.bars_settings import BarsSettings
 from engine.market.feed_pool import FeedSettings
+from engine.market.halts import HaltSettings
 from engine.market.strike_window import WindowSettings
 from engine.tape.settings import RecorderSettings
 
@@ -98,6 +99,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     bars: BarsSettings = BarsSettings()
     feed: FeedSettings = FeedSettings()
     window: WindowSettings = WindowSettings()
+    halts: HaltSettings = HaltSettings()
     recorder: RecorderSettings = RecorderSettings()
     instruments_made_at: time = time(8, 30)
     """When the broker has made the day's instrument dump, Indian time: an earlier one is yesterday's."""

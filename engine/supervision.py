@@ -10,7 +10,7 @@ from engine.core.errors import InvariantBroken
 from engine.core.events import EventKind
 from engine.core.ports import Clock
 from engine.core.vocabulary import Severity
-from engine.event_log import EventLog
+from engine.event_log import EventWriter
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ HEALTHY_PAUSES = 10
 class Supervisor:
     """Runs named services until cancelled."""
 
-    def __init__(self, clock: Clock, events: EventLog, *, pauses_s: Sequence[float]) -> None:
+    def __init__(self, clock: Clock, events: EventWriter, *, pauses_s: Sequence[float]) -> None:
         """``pauses_s`` are the waits before each restart in a row; the last one repeats.
 
         Raises:
@@ -91,6 +91,45 @@ class Supervisor:
     def _pause(self, failures: int) -> float:
         """The wait after so many failures in a row."""
         return self._pauses_s[min(max(failures, 1), len(self._pauses_s)) - 1]
+
+
+class Services:
+    """What runs until it is told to end, each part supervised by itself.
+
+    Args:
+        supervisor: Starts again what failed.
+        stop_timeout_s: How long ``stop`` waits.
+    """
+
+    def __init__(self, supervisor: Supervisor, *, stop_timeout_s: float) -> None:
+        self._supervisor = supervisor
+        self._stop_timeout_s = stop_timeout_s
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
+        """Run a service in place of the one of this name; one whose invariant is broken stays down and is declared."""
+        if (former := self._running.get(name)) is not None:
+            former.cancel()
+        task = asyncio.create_task(self._supervised(name, service), name=name)
+        self._running[name] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """End all of them; one that does not end in time is logged."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self._stop_timeout_s)
+            for task in late:
+                logger.error("the service %s did not stop", task.get_name())
+
+    async def _supervised(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await self._supervisor.run(name, service)
+        except InvariantBroken as error:
+            self._supervisor.declare(name, f"{name} has stopped for good: {error}.")
 
 
 def _broken_invariant(error: BaseException) -> InvariantBroken | None:

@@ -181,20 +181,22 @@ def account_of_fills(fills: Sequence[tuple[Trade, LedgerEntry]]) -> AccountId:
 
 
 def refuse_lopsided(entries: Sequence[LedgerEntry]) -> None:
-    """Check that a transfer takes from one strategy what it gives to another.
+    """Check that a transfer takes from one strategy what it gives to another, a conversion from one product what it
+    gives to another.
 
     Raises:
-        InvalidInput: for some instrument and product the quantities do not add up to 0.
+        InvalidInput: for some instrument (of a transfer: and product) the quantities do not add up to 0.
     """
-    totals: dict[tuple[str, InstrumentKey, Product], int] = {}
+    totals: dict[tuple[str, InstrumentKey, Product | None], int] = {}
     for entry in entries:
-        if entry.source is LedgerSource.TRANSFER:
-            key = (entry.reference, entry.instrument, entry.product)
+        if entry.source in {LedgerSource.TRANSFER, LedgerSource.CONVERSION}:
+            product = entry.product if entry.source is LedgerSource.TRANSFER else None
+            key = (entry.reference, entry.instrument, product)
             totals[key] = totals.get(key, 0) + entry.signed_quantity
     for (reference, instrument, _), total in totals.items():
         if total:
             raise InvalidInput(
-                f"The sides of transfer {reference} of {instrument} must cancel; they add up to {total:+}.",
+                f"The sides of {reference} of {instrument} must cancel; they add up to {total:+}.",
                 field="quantity",
             )
 

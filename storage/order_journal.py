@@ -14,7 +14,8 @@ import msgspec
 from engine.core.errors import UnknownOrder
 from engine.core.identifiers import AccountId, OrderNumber
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
-from storage.boundary import aware, aware_or_none, one_account, storable
+from storage.boundary import aware, one_account, storable
+from storage.order_merge import merge_order
 from storage.order_rows import (
     EVENT_COLUMNS,
     EVENT_COLUMNS_WRITTEN,
@@ -26,10 +27,12 @@ from storage.order_rows import (
     intent_from_row,
     record_from_row,
     request_columns,
+    standing_columns,
+    terms_of,
 )
 from storage.pool import Database
 from storage.refusals import refusals_in_words
-from storage.writer_epoch import refuse_writer
+from storage.writer_epoch import refuse_writer, require_newest_epoch
 
 # One array per column; no row comes back when the epoch is not the newest.
 RECORD_INTENTS = """
@@ -40,39 +43,48 @@ WITH fence AS (
     FROM fence, unnest(
         $3::text[], $4::text[], $5::text[], $6::timestamptz[],
         $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::numeric[], $14::numeric[],
-        $15::text[], $16::text[], $17::numeric[], $18::bigint[], $19::timestamptz[], $20::text[]
+        $15::text[], $16::text[], $17::numeric[], $18::bigint[], $19::timestamptz[], $20::text[], $21::text[],
+        $22::bigint[]
     ) WITH ORDINALITY AS given (
         intent_id, tag, idempotency_key, created_at,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision,
+        validity, variety, market_protection, strategy, wall_at, decision, terms, reserved,
         place
     )
 ), intents AS (
     INSERT INTO order_intents (
         intent_id, account_id, tag, idempotency_key, epoch, created_at,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision
+        validity, variety, market_protection, strategy, wall_at, decision, terms
     )
     SELECT
         intent_id, account_id, tag, idempotency_key, epoch, created_at,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision
+        validity, variety, market_protection, strategy, wall_at, decision, terms
     FROM wanted
 )
 INSERT INTO orders (
-    intent_id, account_id, tag, idempotency_key,
+    number, intent_id, account_id, tag, idempotency_key,
     exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-    validity, variety, market_protection, strategy,
+    validity, variety, market_protection, strategy, terms,
     state, filled_quantity, message, created_at, updated_at, modifications
 )
+OVERRIDING SYSTEM VALUE
 SELECT
-    intent_id, account_id, tag, idempotency_key,
+    coalesce(reserved, nextval(pg_get_serial_sequence('orders', 'number'))), intent_id, account_id, tag,
+    idempotency_key,
     exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-    validity, variety, market_protection, strategy,
+    validity, variety, market_protection, strategy, terms,
     'QUEUED', 0, '', created_at, created_at, 0
-FROM wanted
-ORDER BY place
+FROM (SELECT * FROM wanted ORDER BY place) AS in_order
 RETURNING number, intent_id
+"""
+RESERVE_NUMBERS = """
+WITH fence AS (
+    SELECT account_id FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
+)
+SELECT nextval(pg_get_serial_sequence('orders', 'number')) AS number
+FROM fence, generate_series(1, $3::integer)
 """
 # What identifies an order (account, intent, tag, key, time of creation) is never rewritten.
 RECORD_CHANGE = """
@@ -85,7 +97,8 @@ WITH fence AS (
         validity = $12::text, variety = $13::text, market_protection = $14::numeric, strategy = $15::bigint,
         state = $16::text, broker_order_id = $17::text, filled_quantity = $18::bigint, average_price = $19::numeric,
         message = $20::text, updated_at = $21::timestamptz, sent_at = $22::timestamptz,
-        answered_at = $23::timestamptz, modifications = $24::integer, letter = $25::text
+        answered_at = $23::timestamptz, modifications = $24::integer, letter = $25::text,
+        terms = $34::text
     FROM fence
     WHERE orders.number = $3 AND orders.account_id = fence.account_id
     RETURNING orders.number, orders.account_id, fence.epoch
@@ -109,18 +122,19 @@ WITH fence AS (
     SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
 ), adopted AS (
     INSERT INTO orders (
-        account_id,
+        number, account_id,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
         validity, variety, market_protection, strategy,
         state, broker_order_id, filled_quantity, average_price, message, updated_at, sent_at, answered_at,
-        modifications, letter, tag, idempotency_key, created_at
+        modifications, letter, tag, idempotency_key, created_at, terms
     )
+    OVERRIDING SYSTEM VALUE
     SELECT
-        account_id,
+        coalesce($37::bigint, nextval(pg_get_serial_sequence('orders', 'number'))), account_id,
         $3::text, $4::text, $5::text, $6::bigint, $7::text, $8::text, $9::numeric, $10::numeric,
         $11::text, $12::text, $13::numeric, $14::bigint,
         $15::text, $16::text, $17::bigint, $18::numeric, $19::text, $20::timestamptz, $21::timestamptz,
-        $22::timestamptz, $23::integer, $24::text, $25::text, $26::text, $27::timestamptz
+        $22::timestamptz, $23::integer, $24::text, $25::text, $26::text, $27::timestamptz, $36::text
     FROM fence
     RETURNING number, account_id
 ), noted AS (
@@ -181,11 +195,14 @@ class PostgresOrderJournal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record_intents(self, intents: Sequence[OrderIntent], *, epoch: int) -> tuple[OrderRecord, ...]:
-        """Write intents of one account as QUEUED orders, all or none, and give them numbers.
+    async def record_intents(
+        self, intents: Sequence[OrderIntent], *, epoch: int, numbers: Sequence[OrderNumber] = ()
+    ) -> tuple[OrderRecord, ...]:
+        """Write intents of one account as QUEUED orders, all or none, under reserved numbers or new ones.
 
         Raises:
-            StorageConflict: a tag or an idempotency key is already there; nothing was written.
+            StorageConflict: a tag, an idempotency key or a number is already there; nothing was written.
+            ValueError: there are numbers, and not one for each.
             WriterLost: ``epoch`` is not the newest.
             InvalidInput: the account is not known.
             UnknownStrategy: a strategy is not known.
@@ -193,6 +210,7 @@ class PostgresOrderJournal:
         if not intents:
             return ()
         account = one_account(intent.account for intent in intents)
+        reserved = one_for_each(intents, numbers)
         requests = [request_columns(intent.request) for intent in intents]
         with refusals_in_words():
             async with self._database.acquire() as session:
@@ -206,11 +224,25 @@ class PostgresOrderJournal:
                     [aware(intent.created_at) for intent in intents],
                     *(list(column) for column in zip(*requests, strict=True)),
                     *(list(column) for column in zip(*map(intent_columns, intents), strict=True)),
+                    [terms_of(intent.request) for intent in intents],
+                    reserved,
                 )
         if not rows:
             refuse_writer(account)
-        numbers = {row["intent_id"]: OrderNumber(row["number"]) for row in rows}
-        return tuple(queued_record(intent, numbers[intent.intent_id]) for intent in intents)
+        given = {row["intent_id"]: OrderNumber(row["number"]) for row in rows}
+        return tuple(queued_record(intent, given[intent.intent_id]) for intent in intents)
+
+    async def reserve_numbers(self, account: AccountId, count: int, *, epoch: int) -> tuple[OrderNumber, ...]:
+        """Take numbers that no other order will ever get, ascending.
+
+        Raises:
+            WriterLost: ``epoch`` is not the newest.
+        """
+        async with self._database.acquire() as session:
+            rows = await session.fetch(RESERVE_NUMBERS, account, epoch, count)
+        if count and not rows:
+            refuse_writer(account)
+        return tuple(sorted(OrderNumber(row["number"]) for row in rows))
 
     async def record_change(self, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int) -> None:
         """Replace the order's standing by ``record`` and append ``events``: both or neither.
@@ -230,19 +262,38 @@ class PostgresOrderJournal:
                     epoch,
                     record.number,
                     *request_columns(record.request),
-                    *_standing(record),
+                    *standing_columns(record),
                     *([list(column) for column in zip(*noted, strict=True)] or [[]] * EVENT_COLUMNS_WRITTEN),
+                    terms_of(record.request),
                 )
         if row is None or not row["is_writer"]:
             refuse_writer(record.account)
         if not row["is_known"]:
             raise UnknownOrder(f"Account {record.account} has no order o{record.number}.", field="order")
 
-    async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
-        """Take in an order that was placed elsewhere, give it a number, and note ``event``.
+    async def merge(
+        self, intent: OrderIntent | None, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int
+    ) -> None:
+        """Write an order as it stands under its number, its intent and those lines of its history that are not there
+        yet, all or none. Doing it again changes nothing.
 
         Raises:
-            StorageConflict: this broker order id is known already.
+            StorageConflict: its number, tag, key or broker id is another order's.
+            WriterLost: ``epoch`` is not the newest.
+            InvalidInput, UnknownStrategy: the account, its strategy is not known.
+        """
+        refuse_strange_events(record, events)
+        with refusals_in_words():
+            async with self._database.transaction() as session:
+                await require_newest_epoch(session, record.account, epoch)
+                await merge_order(session, intent, record, events, epoch)
+
+    async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
+        """Take in an order that was placed elsewhere, give it a number unless it brings one that was reserved, and note
+        ``event``.
+
+        Raises:
+            StorageConflict: this broker order id, or the number, is known already.
             WriterLost: ``epoch`` is not the newest.
         """
         refuse_unadoptable(record)
@@ -253,11 +304,13 @@ class PostgresOrderJournal:
                     record.account,
                     epoch,
                     *request_columns(record.request),
-                    *_standing(record),
+                    *standing_columns(record),
                     record.tag,
                     record.idempotency_key,
                     aware(record.created_at),
                     *event_columns(event),
+                    terms_of(record.request),
+                    record.number or None,
                 )
         if number is None:
             refuse_writer(record.account)
@@ -322,6 +375,17 @@ def queued_record(intent: OrderIntent, number: OrderNumber) -> OrderRecord:
     )
 
 
+def one_for_each(intents: Sequence[OrderIntent], numbers: Sequence[OrderNumber]) -> list[OrderNumber | None]:
+    """The reserved number of each intent; ``None`` for all when there are none.
+
+    Raises:
+        ValueError: there are some, and not one for each.
+    """
+    if numbers and len(numbers) != len(intents):
+        raise ValueError(f"{len(intents)} intents cannot have {len(numbers)} numbers")
+    return list(numbers) if numbers else [None] * len(intents)
+
+
 def refuse_strange_events(record: OrderRecord, events: Sequence[OrderEvent]) -> None:
     """Check that events are of the order that they are written with.
 
@@ -341,19 +405,3 @@ def refuse_unadoptable(record: OrderRecord) -> None:
     """
     if record.intent_id is not None or record.broker_order_id is None:
         raise ValueError("an adopted order has a broker order id and no intent of ours")
-
-
-def _standing(record: OrderRecord) -> tuple[object, ...]:
-    """The columns of an order that change on its way, in the order of the statements."""
-    return (
-        record.state,
-        record.broker_order_id,
-        record.filled_quantity,
-        record.average_price,
-        storable(record.message),
-        aware(record.updated_at),
-        aware_or_none(record.sent_at),
-        aware_or_none(record.answered_at),
-        record.modifications,
-        record.letter,
-    )

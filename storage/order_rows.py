@@ -27,7 +27,7 @@ Kept = TypeVar("Kept", bound=msgspec.Struct)
 RECORD_COLUMNS = """
     number, intent_id, account_id, tag, idempotency_key,
     exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-    validity, variety, market_protection, strategy,
+    validity, variety, market_protection, strategy, terms,
     state, broker_order_id, filled_quantity, average_price, message, created_at, updated_at, sent_at, answered_at,
     modifications, letter
 """
@@ -35,11 +35,24 @@ INTENT_COLUMNS = """
     intents.intent_id, intents.account_id, intents.tag, intents.idempotency_key,
     intents.exchange, intents.tradingsymbol, intents.side, intents.quantity, intents.order_type, intents.product,
     intents.price, intents.trigger_price, intents.validity, intents.variety, intents.market_protection,
-    intents.strategy, intents.created_at, intents.wall_at, intents.decision
+    intents.strategy, intents.terms, intents.created_at, intents.wall_at, intents.decision
 """
 EVENT_COLUMNS = "sequence, number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts"
 EVENT_COLUMNS_WRITTEN = 8
 """How many columns ``event_columns`` gives."""
+
+
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What few orders have; units and minutes."""
+
+    validity_ttl: int | None = None
+    iceberg_legs: int | None = None
+    iceberg_quantity: int | None = None
+    disclosed_quantity: int | None = None
+    auction_number: str | None = None
+
+
+NO_TERMS = OrderTerms()
 
 
 def request_columns(request: OrderRequest) -> tuple[object, ...]:
@@ -57,6 +70,34 @@ def request_columns(request: OrderRequest) -> tuple[object, ...]:
         request.variety,
         request.market_protection,
         request.strategy,
+    )
+
+
+def terms_of(request: OrderRequest) -> str:
+    """The column ``terms``: what few orders have."""
+    terms = OrderTerms(
+        validity_ttl=request.validity_ttl,
+        iceberg_legs=request.iceberg_legs,
+        iceberg_quantity=request.iceberg_quantity,
+        disclosed_quantity=request.disclosed_quantity,
+        auction_number=request.auction_number,
+    )
+    return "" if terms == NO_TERMS else text_of(terms)
+
+
+def standing_columns(record: OrderRecord) -> tuple[object, ...]:
+    """The columns of an order that change on its way, from ``state`` to ``letter``, without what identifies it."""
+    return (
+        record.state,
+        record.broker_order_id,
+        record.filled_quantity,
+        record.average_price,
+        storable(record.message),
+        aware(record.updated_at),
+        aware_or_none(record.sent_at),
+        aware_or_none(record.answered_at),
+        record.modifications,
+        record.letter,
     )
 
 
@@ -108,6 +149,7 @@ def intent_from_row(row: Row) -> OrderIntent:
 
 def _request_from_row(row: Row) -> OrderRequest:
     strategy = row["strategy"]
+    terms = read_text(row["terms"], OrderTerms) or NO_TERMS
     return OrderRequest(
         instrument=InstrumentKey(Exchange(row["exchange"]), row["tradingsymbol"]),
         side=Side(row["side"]),
@@ -120,6 +162,11 @@ def _request_from_row(row: Row) -> OrderRequest:
         variety=Variety(row["variety"]),
         market_protection=row["market_protection"],
         strategy=None if strategy is None else StrategyNumber(strategy),
+        validity_ttl=terms.validity_ttl,
+        iceberg_legs=terms.iceberg_legs,
+        iceberg_quantity=terms.iceberg_quantity,
+        disclosed_quantity=terms.disclosed_quantity,
+        auction_number=terms.auction_number,
     )
 
 

@@ -6,12 +6,15 @@ from storage.accounts import PostgresAccounts
 from storage.bars import PostgresBars
 from storage.candles import PostgresCandles
 from storage.chain_series import PostgresChainSeries
+from storage.instructions import PostgresInstructions
 from storage.instruments import PostgresInstruments
 from storage.ledger import PostgresLedger
 from storage.order_journal import PostgresOrderJournal
+from storage.plans import PostgresPlans
 from storage.pool import Database
 from storage.rules import PostgresRules
 from storage.strategies import PostgresStrategies
+from storage.upkeep import PostgresUpkeep
 from storage.writer_lock import PostgresWriterLock
 
 
@@ -27,12 +30,15 @@ class PostgresRepositories:
         self._instruments = PostgresInstruments(database)
         self._accounts = PostgresAccounts(database)
         self._journal = PostgresOrderJournal(database)
+        self._plans = PostgresPlans(database)
+        self._instructions = PostgresInstructions(database)
         self._ledger = PostgresLedger(database)
         self._strategies = PostgresStrategies(database)
         self._candles = PostgresCandles(database)
         self._chain_series = PostgresChainSeries(database)
         self._bars = PostgresBars(database)
         self._rules = PostgresRules(database)
+        self._upkeep = PostgresUpkeep(database)
         self._writer_lock = writer_lock
 
     @property
@@ -49,6 +55,16 @@ class PostgresRepositories:
     def journal(self) -> PostgresOrderJournal:
         """Orders."""
         return self._journal
+
+    @property
+    def plans(self) -> PostgresPlans:
+        """Plans."""
+        return self._plans
+
+    @property
+    def instructions(self) -> PostgresInstructions:
+        """Triggers and conversions that were asked for."""
+        return self._instructions
 
     @property
     def ledger(self) -> PostgresLedger:
@@ -79,6 +95,11 @@ class PostgresRepositories:
     def rules(self) -> PostgresRules:
         """Rule files that were loaded."""
         return self._rules
+
+    @property
+    def upkeep(self) -> PostgresUpkeep:
+        """Differences from the broker, and whose orders are left alone."""
+        return self._upkeep
 
     @property
     def writer_lock(self) -> PostgresWriterLock:

@@ -16,6 +16,8 @@ NO_SPACE = "No space left on device"
 SHARED_MEMORY = "shared memory"
 ORPHANS = "pre-existing shared memory block"
 """A killed server's orphans hold its memory for a second or two; starting again succeeds after that."""
+SOCKET_HELD = re.compile(r'lock file "[^"]*\.s\.PGSQL\.\d+\.lock" already exists')
+"""So does a process that is being killed hold its socket, in a folder that no other server uses."""
 LOCKED = re.compile(r'lock file "postmaster\.pid" already exists')
 LOCK_HOLDER = re.compile(r"\(PID (\d+)\)")
 
@@ -39,7 +41,7 @@ def quote_last_lines(text: str) -> str:
 
 def waits_for_orphans(text: str) -> bool:
     """Whether a start failed only because the processes of a killed server have not ended yet."""
-    return ORPHANS in text
+    return ORPHANS in text or SOCKET_HELD.search(text) is not None
 
 
 def is_locked(text: str) -> bool:

@@ -10,6 +10,7 @@ from storage.session import Session
 
 LOCK_EPOCH = "SELECT 1 FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE"
 """Finds a row for the newest epoch only, and keeps a new writer waiting until this transaction has ended."""
+NEWEST_EPOCH = "SELECT epoch FROM writer_epochs WHERE account_id = $1"
 
 
 async def require_newest_epoch(session: Session, account: AccountId, epoch: int) -> None:

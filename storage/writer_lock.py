@@ -14,10 +14,11 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from engine.core.errors import StorageError
+from engine.core.errors import StorageError, WriterLost
 from engine.core.identifiers import AccountId
 from storage.pool import connection_settings, setup_errors
 from storage.session import Row, translated_errors
+from storage.writer_epoch import NEWEST_EPOCH, refuse_writer
 
 KEY_BYTES = 8
 TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
@@ -82,6 +83,57 @@ class PostgresWriterLock:
                 raise
             self._holds[account] = _Hold(connection, epoch)
             return epoch
+
+    async def keep(self, account: AccountId, epoch: int) -> bool:
+        """Go on being the writer under ``epoch``: hold the lock, or take it again when its connection was lost.
+
+        The epoch stays: while nobody else has counted it up, nobody else has written.
+
+        Returns:
+            Whether the lock is held. ``False``: another connection has it (the server has not noticed yet that our old
+            one is gone, or another engine is just about to take over), and nobody has become the writer so far.
+
+        Raises:
+            WriterLost: another engine has become the writer; what is held of the account here is given up.
+            StorageUnavailable, StorageTimeout: the database could not be asked.
+        """
+        async with self._one_at_a_time:
+            hold = self._holds.get(account)
+            if hold is not None:
+                try:
+                    with translated_errors(hold.connection):
+                        newest = await hold.connection.fetchval(NEWEST_EPOCH, account, timeout=self._timeout_s)
+                except StorageError:
+                    hold.connection.terminate()
+                    del self._holds[account]
+                    raise
+                if newest == epoch:
+                    return True
+                del self._holds[account]
+                await self._end(hold)
+                refuse_writer(account)
+            return await self._take_again(account, epoch)
+
+    async def _take_again(self, account: AccountId, epoch: int) -> bool:
+        connection = await self._connect()
+        try:
+            with translated_errors(connection):
+                is_free = bool(await connection.fetchval(TRY_LOCK, lock_key(account), timeout=self._timeout_s))
+                # Asked after the lock: whoever had it before has counted up by now.
+                newest = await connection.fetchval(NEWEST_EPOCH, account, timeout=self._timeout_s)
+            if newest != epoch:
+                refuse_writer(account)
+        except WriterLost:
+            await self._end(_Hold(connection, epoch))
+            raise
+        except BaseException:
+            connection.terminate()
+            raise
+        if is_free:
+            self._holds[account] = _Hold(connection, epoch)
+        else:
+            await self._end(_Hold(connection, epoch))
+        return is_free
 
     async def is_held(self, account: AccountId) -> bool:
         """Whether the lock of ``account`` is held and its connection answers now."""

@@ -1,7 +1,8 @@
 """The one registry of what keys do. Bindings, key line, help, palette and the keymap of the settings are made from it.
 
 Letters act only in the place they are listed for. On grids and lists small letters only draft, cancelling excepted.
-No action here has priority over an input or a dialog: an order key can never fire while something is being typed.
+No action but the panic key has priority over an input or a dialog: an order key can never fire while something is
+being typed.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ PLACE_TITLES = {
     Place.SEARCH: "Searching an instrument",
     Place.PROMPT: "Typing a time or a filter",
     Place.ORDERS: "Orders",
+    Place.EXECUTION: "Orders screen",
     Place.EVENTS: "Events",
     Place.BAR: "Command bar",
     Place.DIALOG: "Dialogs",
+    Place.PANIC: "Panic panel",
 }
 
 
@@ -54,6 +57,7 @@ KEY_SIGNS = {
     "colon": ":",
     "question_mark": "?",
     "exclamation_mark": "!",
+    "backslash": "\\",
     "space": "Space",
     "enter": "Enter",
     "escape": "Esc",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
@@ -30,8 +30,10 @@ from workstation.screens.desk import DeskScreen
 from workstation.screens.doctor import DoctorScreen
 from workstation.screens.engine_room import EngineRoomScreen
 from workstation.screens.everywhere import KeysEverywhere
+from workstation.screens.execution import ExecutionScreen
+from workstation.screens.panic import PanicKey
 from workstation.screens.place import PlaceScreen
-from workstation.screens.places import CHARTS, DOCTOR, ENGINE, REPLAY, RULES, STRATEGY, VOLATILITY
+from workstation.screens.places import CHARTS, DOCTOR, ENGINE, ORDERS, REPLAY, RULES, STRATEGY, VOLATILITY
 from workstation.screens.replay import ReplayScreen
 from workstation.screens.rules import RulesScreen
 from workstation.screens.strategy import StrategyScreen
@@ -52,6 +54,7 @@ PLACES: Mapping[str, Callable[[DeskContext, str], PlaceScreen]] = {
     DOCTOR: DoctorScreen,
     RULES: RulesScreen,
     CHARTS: ChartsScreen,
+    ORDERS: ExecutionScreen,
 }
 """The screens that lie over the Desk; the second argument is what to look at."""
 AFTER_QUIT = "This terminal ends; what rests at the broker goes on there."
@@ -122,6 +125,7 @@ class WorkstationApp(App[None], inherit_bindings=False):
         seat: str = "terminal",
         after_quit: str = AFTER_QUIT,
         new_key: Callable[[], str] = _random_key,
+        kill_command: Sequence[str] = (),
     ) -> None:
         """One terminal.
 
@@ -132,6 +136,7 @@ class WorkstationApp(App[None], inherit_bindings=False):
             seat: The name of this terminal in the engine's events.
             after_quit: One sentence: who keeps watching when this terminal is gone.
             new_key: Makes idempotency keys that are never repeated, over restarts too.
+            kill_command: The words that start ``workstation kill`` for this engine; empty when it is elsewhere.
 
         Raises:
             InvalidInput: the keymap of the settings names an unknown action or gives one key twice.
@@ -158,6 +163,7 @@ class WorkstationApp(App[None], inherit_bindings=False):
             open_place=self._open_place,
             new_key=new_key,
         )
+        self._panic = PanicKey(self, self._shared, engine, seat=seat, kill_command=kill_command)
         for theme in desk_themes():
             self.register_theme(theme)
         self.theme = settings.theme if settings.theme in self.available_themes else DEFAULT_THEME
@@ -186,6 +192,7 @@ class WorkstationApp(App[None], inherit_bindings=False):
     async def on_unmount(self) -> None:
         """Commands handed over get their receipts before the terminal is gone."""
         await self.submissions.drain(DRAIN_S)
+        await self._panic.drain(DRAIN_S)
 
     def take_frame(self) -> None:
         """Pull one frame and give it to every screen that lives."""
@@ -214,6 +221,10 @@ class WorkstationApp(App[None], inherit_bindings=False):
             desk = self.screen_stack[0]
             if isinstance(desk, DeskScreen):
                 desk.go_to(subject)
+
+    def action_panic(self) -> None:
+        """Hold at once; the panel says what one more press would do."""
+        self._panic.press()
 
     def action_help(self) -> None:
         """Every key."""

@@ -22,6 +22,7 @@ from engine.core.errors import SetupError
 from engine.core.identifiers import InstrumentKey
 from engine.core.vocabulary import Mode, Venue
 from engine.engine import Engine
+from engine.execution.latch import LatchFolder
 from engine.language.resolver import OrderDefaults
 from engine.local_client import LocalClient
 from engine.market.chain_inputs import ChainSettings
@@ -40,7 +41,7 @@ from workstation.day_sessions import DaySessions
 from workstation.doors import open_doors
 from workstation.live import LIVE
 from workstation.locations import Locations
-from workstation.practice_venue import ExchangeAddress, PracticeVenue, practice_source, venue_id
+from workstation.practice_venue import ExchangeAddress, PracticeVenue, practice_accounts, practice_source, venue_id
 from workstation.preflight import EnvironmentChecks
 from workstation.program import DISTRIBUTION, program_version
 from workstation.secrets.open import open_secrets
@@ -169,6 +170,7 @@ async def open_host(
             speed=settings.speed,
             linger_s=settings.linger_s,
             start_s=settings.start_timeout_s,
+            accounts=practice_accounts(configuration.practice),
         )
     async with contextlib.AsyncExitStack() as stack:
         if with_door:
@@ -267,7 +269,6 @@ def _engine_parts(
     read_only: bool,
 ) -> EngineParts:
     rule_book = read_rule_book()
-    server_clock = venue.server_clock
     settings = configuration.engine
     if venue.stream_clock is not None:
         settings = msgspec.structs.replace(settings, board_slots_max=TAPE_SLOTS)
@@ -280,13 +281,14 @@ def _engine_parts(
         first_reading=venue.first_reading,
         repositories=repositories,
         reads=venue.reads,
-        road=venue.road,
+        accounts=venue.accounts,
         feed_keys=venue.feed_keys,
         make_ticker=venue.make_ticker,
         sessions=venue.sessions,
         session_warning_s=configuration.live.warn_before_end_s,
         playback=venue.playback,
         tapes=locations.tapes / identity,
+        spools=locations.spools(identity),
         program=f"{DISTRIBUTION} {program_version()}",
         rule_book=rule_book,
         calendar=rule_book.calendar,
@@ -296,11 +298,11 @@ def _engine_parts(
         start_mode=Mode.READ if venue.source.venue is Venue.LIVE else configuration.venue.start_mode,
         read_only=read_only,
         random_bytes=secrets.token_bytes,
-        server_offset_s=lambda: server_clock.offset_s or 0.0,
-        server_uncertainty_s=lambda: server_clock.uncertainty_s or 0.0,
         environment_checks=checks,
         settings=settings,
         execution=configuration.orders,
+        locks=configuration.locks,
+        latches=LatchFolder(locations.latches(identity), secrets.token_bytes),
         portfolio=configuration.portfolio,
         chain=ChainSettings(
             rate=configuration.analytics.rate,
@@ -308,7 +310,9 @@ def _engine_parts(
             smile_refit_s=configuration.engine.smile_refit_s,
         ),
         defaults=OrderDefaults(
-            product=configuration.language.product, market_protection=configuration.language.market_protection
+            product=configuration.language.product,
+            market_protection=configuration.language.market_protection,
+            narrow_spread=configuration.language.narrow_spread,
         ),
     )
 

@@ -28,14 +28,19 @@ class LiveAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveAccounts(msgspec.Struct, frozen=True):
-    """The accounts of the settings, in their order; exactly the first with ``orders`` owns orders and money."""
+    """The accounts of the settings, in their order."""
 
     all: tuple[LiveAccount, ...]
 
     @property
     def owner(self) -> LiveAccount:
-        """Whose orders, positions and money this engine works with."""
-        return next(account for account in self.all if "orders" in account.roles)
+        """The first that orders may go to: the one that is meant where none is named."""
+        return self.senders[0]
+
+    @property
+    def senders(self) -> tuple[LiveAccount, ...]:
+        """All that orders may go to, at least one."""
+        return tuple(account for account in self.all if "orders" in account.roles)
 
     def choose(self, word: str | None) -> LiveAccount:
         """The account a person named, or the only one.

@@ -74,6 +74,14 @@ class Locations(msgspec.Struct, frozen=True):
         """What signs tokens, a folder for each venue."""
         return self.data / "tokens"
 
+    def latches(self, venue_id: str) -> Path:
+        """Kill switches and locks of a venue's accounts, which every process that sends orders looks at."""
+        return self.data / "latches" / venue_id
+
+    def spools(self, venue_id: str) -> Path:
+        """What a venue's engine sends while its database is away, a file for each account."""
+        return self.data / "spools" / venue_id
+
     @property
     def vault(self) -> Path:
         """The encrypted secrets: keys of the broker's interface, sessions of the day."""

@@ -35,7 +35,7 @@ from workstation.exchange_process import (
     try_share,
 )
 from workstation.live import LIVE
-from workstation.settings import VenueSettings
+from workstation.settings import PracticeSettings, VenueSettings
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ TAPE_HEADER = "header.json"
 DIGEST_CHARACTERS = 10
 EXIT_ALREADY_RUNNING = 3
 EXIT_PORT_TAKEN = 4
+ACCOUNTS_MAX = 20
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 
@@ -154,6 +155,17 @@ def practice_source(settings: VenueSettings) -> PracticeSource:
     )
 
 
+def practice_accounts(settings: PracticeSettings) -> int:
+    """How many accounts the exchange has.
+
+    Raises:
+        SetupError: there cannot be so many.
+    """
+    if not 1 <= settings.accounts <= ACCOUNTS_MAX:
+        raise SetupError(f"[practice] accounts: {settings.accounts} is not between 1 and {ACCOUNTS_MAX}.")
+    return settings.accounts
+
+
 def is_default_market(settings: VenueSettings) -> bool:
     """Whether the settings name the market that is used when nothing is said.
 
@@ -185,8 +197,11 @@ class PracticeVenue:
         speed: float,
         linger_s: float,
         start_s: float,
+        accounts: int = 1,
     ) -> None:
-        """``linger_s``: how long the exchange waits for another desk after the last; ``start_s``: longest start."""
+        """Of the exchange as it is started: ``accounts`` is how many it has, ``linger_s`` how long it waits for another
+        desk after the last; ``start_s`` is the longest start.
+        """
         self._source = source
         self._folder = folder.absolute()
         self._clock = clock
@@ -194,6 +209,7 @@ class PracticeVenue:
         self._speed = speed
         self._linger_s = linger_s
         self._start_s = start_s
+        self._accounts = accounts
         self._lock: int | None = None
 
     async def open(self) -> ExchangeAddress:
@@ -295,6 +311,7 @@ class PracticeVenue:
         # -P: never a package that happens to lie in the current folder.
         words = [sys.executable, "-P", "-m", "engine.practice", "--state", str(self._folder), "--port", str(port)]
         words += ["--seed", str(self._source.seed), "--start", self._source.start, "--speed", repr(self._speed)]
+        words += ["--accounts", str(self._accounts)]
         words += ["--clients-lock", str(self._folder / CLIENTS_LOCK), "--linger", repr(self._linger_s)]
         for option, path in (
             ("--instruments", self._source.instruments),

@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.core.default_price import SpreadLimits
 from engine.core.vocabulary import Mode, Product
-from engine.execution.settings import ExecutionSettings
+from engine.execution.settings import ExecutionSettings, KillSettings, LockLimits
 from engine.portfolio.settings import PortfolioSettings
 from engine.server.limits import SessionLimits
 from engine.server.web_settings import ServerSettings
@@ -47,6 +48,13 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Mode a practice desk starts in; a live one always starts in READ."""
 
 
+class PracticeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The practice exchange's accounts, for every kind of venue but ``live``."""
+
+    accounts: int = 1
+    """How many, 1 to 20: each with its own book, money, budget and limits, all in one market."""
+
+
 class DatabaseSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where records are kept."""
 
@@ -72,8 +80,8 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The real market (``[venue] kind = "live"``). Keys and secrets never stand here: ``workstation secrets set``."""
 
     accounts: tuple[str, ...] = ()
-    """Client ids with what they are for: ``AB1234`` (orders, data and reads) or ``CD5678:data,reads``. The first with
-    ``orders`` owns the orders and the money."""
+    """Client ids with what they are for: ``AB1234`` (orders, data and reads) or ``CD5678:data,reads``. Orders may go to
+    each with ``orders``; the first of them is meant where none is named."""
     root: str = "https://api.kite.trade"
     stream_root: str = "wss://ws.kite.trade"
     login_page: str = "https://kite.zerodha.com/connect/login"
@@ -114,6 +122,7 @@ class LanguageSettings(msgspec.Struct, frozen=True, kw_only=True):
     product: Product = Product.NRML
     market_protection: Decimal = Decimal(-1)
     """Percent for ``@ mkt``; -1 leaves the band to the broker."""
+    narrow_spread: SpreadLimits = SpreadLimits()
 
 
 class DoorSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,12 +152,15 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, with its default."""
 
     venue: VenueSettings = VenueSettings()
+    practice: PracticeSettings = PracticeSettings()
     database: DatabaseSettings = DatabaseSettings()
     live: LiveSettings = LiveSettings()
     secrets: SecretSettings = SecretSettings()
     broker: BrokerSettings = BrokerSettings()
     engine: EngineSettings = EngineSettings()
     orders: ExecutionSettings = ExecutionSettings()
+    locks: LockLimits = LockLimits()
+    kill: KillSettings = KillSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
     analytics: AnalyticsSettings = AnalyticsSettings()
     language: LanguageSettings = LanguageSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import secrets
@@ -14,7 +15,6 @@ import httpx
 
 from engine.brokers.feed import FeedListener, FeedMode, Ticker
 from engine.brokers.kite.rest import KiteOrderRoad, KiteReads
-from engine.brokers.kite.server_clock import ServerClock
 from engine.brokers.kite.session import KiteCredentials
 from engine.brokers.kite.ticker import KiteTicker, TickerSettings
 from engine.brokers.kite.transport import HttpSettings, KiteTransport
@@ -22,22 +22,22 @@ from engine.brokers.routing import ReadAccount, RoutedReads
 from engine.clocks import QuoteClock, StreamClock, SystemClock, VenueClock
 from engine.core.errors import Refused, SessionExpired, SetupError
 from engine.core.identifiers import AccountId
-from engine.core.ports import Clock, OrderRoad
+from engine.core.ports import Clock
 from engine.core.vocabulary import Venue
 from engine.feed_service import MakeTicker
 from engine.market.feed_pool import FeedKey
-from engine.parts import Playback
+from engine.parts import AccountParts, Playback
 from engine.session_watch import StoredSessions
 from engine.venue import VenueReading, VenueSource
 from workstation.day_sessions import DaySession, DaySessions
-from workstation.live import LiveAccount, LiveVenueSource, live_accounts
+from workstation.live import ROLES, LiveAccount, LiveVenueSource, live_accounts
 from workstation.practice_source import PlaybackControl, PracticeVenueSource
-from workstation.practice_venue import ExchangeAddress
+from workstation.practice_venue import ExchangeAddress, practice_accounts
 from workstation.secrets.book import API_KEY, SecretBook
 from workstation.settings import Configuration
 
 PRACTICE_KEY = "practice"
-PRACTICE_TOKEN = "practice"  # noqa: S105 - the public word of an exchange that listens on loopback only
+"""Key and token of the first account of a practice exchange; that of the second is ``practice2`` and so on."""
 NO_TOKEN = "not-logged-in"  # noqa: S105 - stands where an account has no session yet; opens nothing
 TAPE_SLOTS = 250_000
 """Instruments on the board of a replay: all that a dump may list, because nobody knows which of them were recorded."""
@@ -57,10 +57,9 @@ class VenueParts:
     source: VenueSource
     first_reading: VenueReading
     reads: RoutedReads
-    road: OrderRoad
+    accounts: tuple[AccountParts, ...]
     feed_keys: tuple[FeedKey, ...]
     make_ticker: MakeTicker
-    server_clock: ServerClock
     sessions: StoredSessions | None
     playback: Playback | None
 
@@ -100,23 +99,25 @@ async def practice_parts(
         def on_reading(new: VenueReading) -> None:
             venue_clock.set_reading(new.market_time, speed=new.speed)
 
-    credentials = KiteCredentials(PRACTICE_KEY, PRACTICE_TOKEN)
-    transport = KiteTransport(address.root, credentials, settings=http_settings(configuration))
-    stack.push_async_callback(transport.aclose)
-    jitter = _jitter()
-    account = (await KiteReads(transport, account=NOBODY, clock=clock, random=jitter).profile()).account_id
-    owner = ReadAccount(
-        account,
-        name=source.note,
-        reads=KiteReads(transport, account=account, clock=clock, random=jitter),
-        roles=("orders", "data", "reads"),
-        token_until=lambda: None,
-        monotonic=time.monotonic,
+    opened = await asyncio.gather(
+        *(
+            _practice_account(configuration, address, stack, place, note=source.note, clock=clock)
+            for place in range(practice_accounts(configuration.practice))
+        )
     )
-    key = FeedKey(account=account)
+    routed = RoutedReads(opened[0].reads, [account.reads for account in opened[1:]])
+    keys = [FeedKey(account=item.account, hears_orders=True) for item in opened]
     if stream_clock is not None:
         # One connection: frames of several could not be put in one order, and a tape is played the same each time.
-        key = FeedKey(account=account, connections_max=1, connection_capacity=TAPE_SLOTS)
+        keys = [
+            FeedKey(
+                account=item.account,
+                connections_max=1,
+                connection_capacity=0 if place else TAPE_SLOTS,
+                hears_orders=True,
+            )
+            for place, item in enumerate(opened)
+        ]
     return VenueParts(
         clock=clock,
         quote_clock=quote_clock,
@@ -124,13 +125,80 @@ async def practice_parts(
         on_reading=on_reading,
         source=source,
         first_reading=reading,
-        reads=RoutedReads(owner),
-        road=KiteOrderRoad(transport),
-        feed_keys=(key,),
-        make_ticker=_ticker_maker(configuration, address.stream_root, {account: credentials}),
-        server_clock=transport.server_clock,
+        reads=routed,
+        accounts=tuple(_account_parts(item, routed) for item in opened),
+        feed_keys=tuple(keys),
+        make_ticker=_ticker_maker(
+            configuration, address.stream_root, {item.account: item.credentials for item in opened}
+        ),
         sessions=None,
         playback=PlaybackControl(address.root, http) if stream_clock is not None else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedAccount:
+    """One account with its roads."""
+
+    reads: ReadAccount
+    transport: KiteTransport
+    credentials: KiteCredentials
+
+    @property
+    def account(self) -> AccountId:
+        """Whose."""
+        return self.reads.account
+
+
+def practice_credentials(place: int) -> KiteCredentials:
+    """Key and token of the account of a place in a practice exchange, from 0."""
+    key = f"{PRACTICE_KEY}{place + 1}" if place else PRACTICE_KEY
+    return KiteCredentials(key, key)
+
+
+async def _practice_account(
+    configuration: Configuration,
+    address: ExchangeAddress,
+    stack: contextlib.AsyncExitStack,
+    place: int,
+    *,
+    note: str,
+    clock: Clock,
+) -> OpenedAccount:
+    """The account of a place in the exchange, from 0; whose it is says the exchange."""
+    credentials = practice_credentials(place)
+    transport = KiteTransport(address.root, credentials, settings=http_settings(configuration))
+    stack.push_async_callback(transport.aclose)
+    jitter = _jitter()
+    try:
+        profile = await KiteReads(transport, account=NOBODY, clock=clock, random=jitter).profile()
+    except SessionExpired as error:
+        raise SetupError(
+            f"The practice exchange has no account {credentials.api_key}: it was started with fewer than [practice] "
+            "accounts asks for. It ends by itself when no desk uses it; try again in a moment."
+        ) from error
+    reads = ReadAccount(
+        profile.account_id,
+        name=f"{note}, {profile.name}" if place else note,
+        reads=KiteReads(transport, account=profile.account_id, clock=clock, random=jitter),
+        roles=ROLES,
+        token_until=lambda: None,
+        monotonic=time.monotonic,
+    )
+    return OpenedAccount(reads, transport, credentials)
+
+
+def _account_parts(opened: OpenedAccount, routed: RoutedReads) -> AccountParts:
+    server_clock = opened.transport.server_clock
+    reads = opened.reads.reads
+    return AccountParts(
+        account=opened.account,
+        name=opened.reads.name,
+        # The broker counts triggers and conversions together with the reads.
+        road=KiteOrderRoad(opened.transport, reads.others if isinstance(reads, KiteReads) else None),
+        reads=routed.of(opened.account),
+        server_offset_s=lambda: server_clock.offset_s or 0.0,
+        server_uncertainty_s=lambda: server_clock.uncertainty_s or 0.0,
     )
 
 
@@ -139,28 +207,30 @@ async def live_parts(
 ) -> VenueParts:
     """The real market, through the accounts of ``[live]``.
 
+    One whose session is missing waits for its login; the others work.
+
     Raises:
-        SetupError: no accounts, no keys, or the account that owns the orders is not logged in.
+        SetupError: no accounts, no keys, or no account that orders may go to is logged in.
     """
     live, clock, jitter = configuration.live, SystemClock(), _jitter()
     accounts = live_accounts(live)
     logins = LiveSessions(sessions)
-    opened: dict[AccountId, tuple[ReadAccount, KiteTransport, KiteCredentials]] = {}
+    opened: dict[AccountId, OpenedAccount] = {}
+    found = {item.account: sessions.find(item.account) for item in accounts.all}
+    if not any(found[item.account] for item in accounts.senders):
+        owner = accounts.owner.account
+        raise SetupError(f"LOGIN NEEDED: {owner} has no session today; run `workstation login {owner}`.")
     for item in accounts.all:
-        session = sessions.find(item.account)
-        if session is None and item.account == accounts.owner.account:
-            raise SetupError(
-                f"LOGIN NEEDED: {item.account} has no session today; run `workstation login {item.account}`."
-            )
+        session = found[item.account]
         key = session.api_key if session is not None else book.need(API_KEY, account=item.account)
         credentials = KiteCredentials(key, session.access_token if session is not None else NO_TOKEN)
         logins.hold(item.account, credentials, session)
         transport = KiteTransport(live.root, credentials, settings=http_settings(configuration))
         stack.push_async_callback(transport.aclose)
         reads = KiteReads(transport, account=item.account, clock=clock, random=jitter)
-        opened[item.account] = (_read_account(item, reads, logins, session), transport, credentials)
-    owner, transport, _ = opened[accounts.owner.account]
-    shared = [opened[item.account][0] for item in accounts.all if "reads" in item.roles]
+        opened[item.account] = OpenedAccount(_read_account(item, reads, logins, session), transport, credentials)
+    owner_reads = opened[accounts.owner.account].reads
+    routed = RoutedReads(owner_reads, [item.reads for item in opened.values() if item.reads is not owner_reads])
     return VenueParts(
         clock=clock,
         quote_clock=clock,
@@ -168,13 +238,16 @@ async def live_parts(
         on_reading=_ignore,
         source=LiveVenueSource(accounts.all),
         first_reading=VenueReading(market_time=datetime.now(UTC)),
-        reads=RoutedReads(owner, [account for account in shared if account is not owner]),
-        road=KiteOrderRoad(transport),
-        feed_keys=tuple(FeedKey(account=item.account) for item in accounts.all if "data" in item.roles),
-        make_ticker=_ticker_maker(
-            configuration, live.stream_root, {name: credentials for name, (_, _, credentials) in opened.items()}
+        reads=routed,
+        accounts=tuple(_account_parts(opened[item.account], routed) for item in accounts.senders),
+        feed_keys=tuple(
+            FeedKey(account=item.account, hears_orders="orders" in item.roles)
+            for item in accounts.all
+            if "data" in item.roles
         ),
-        server_clock=transport.server_clock,
+        make_ticker=_ticker_maker(
+            configuration, live.stream_root, {name: item.credentials for name, item in opened.items()}
+        ),
         sessions=logins,
         playback=None,
     )

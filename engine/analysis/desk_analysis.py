@@ -1,4 +1,4 @@
-"""The analysis services of one desk, made and joined: strategies, volatility, and the minutes that are kept."""
+"""The analysis services of an engine, made and joined: each account's strategies, volatility, and the minutes kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from engine.board_marks import BoardMarks
 from engine.chain_desk import ChainDesk
 from engine.core.instruments import Instrument
 from engine.market_day import MarketDay
-from engine.order_facts import EngineFacts
 from engine.parts import EngineParts
 from engine.portfolio.service import PortfolioService
 
@@ -25,9 +24,7 @@ class DeskAnalysis:
         parts: What the engine is made of.
         day: The exchange's day.
         chains: The chains that are watched or held.
-        facts: What is known of instruments.
-        portfolio: The ledger and its money; ``None`` while there is none.
-        may_write: Whether this engine is the account's writer.
+        may_write: Whether this engine writes what belongs to no account.
         declare: Says a degraded service and why; an empty reason says that it is well.
     """
 
@@ -36,29 +33,22 @@ class DeskAnalysis:
         parts: EngineParts,
         day: MarketDay,
         chains: ChainDesk,
-        facts: EngineFacts,
         *,
-        portfolio: Callable[[], PortfolioService | None],
         may_write: Callable[[], bool],
         declare: Callable[[str, str], None],
     ) -> None:
         def ends_at(instrument: Instrument, expiry: date) -> datetime:
             return day.calendar.expiry_instant(expiry, is_index=day.rules.is_index(instrument.name))
 
-        reader = LegReader(
-            instrument_of=facts.instrument,
+        self._parts = parts
+        self._day = day
+        self._chains = chains
+        self._reader = LegReader(
+            instrument_of=day.instrument,
             ends_at=ends_at,
             chain=chains.view,
             marks=BoardMarks(day, chains),
             clock=parts.clock,
-            smile_of=chains.smile,
-        )
-        self.strategies = StrategyAnalysis(
-            reader,
-            portfolio=portfolio,
-            clock=parts.clock,
-            rate=parts.chain.rate,
-            day_of=day.calendar.day_of,
             smile_of=chains.smile,
         )
         self.market = MarketAnalysis(
@@ -78,4 +68,15 @@ class DeskAnalysis:
             may_write=may_write,
             declare=declare,
             settings=parts.settings.series,
+        )
+
+    def of_strategies(self, portfolio: Callable[[], PortfolioService | None]) -> StrategyAnalysis:
+        """The pictures of one account's strategies; ``portfolio`` gives ``None`` while they are not loaded."""
+        return StrategyAnalysis(
+            self._reader,
+            portfolio=portfolio,
+            clock=self._parts.clock,
+            rate=self._parts.chain.rate,
+            day_of=self._day.calendar.day_of,
+            smile_of=self._chains.smile,
         )

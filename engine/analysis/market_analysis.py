@@ -26,7 +26,7 @@ from engine.calendar.sessions import SECONDS_PER_YEAR
 from engine.chain_desk import ChainDesk
 from engine.core.analysis import SeriesView, SmileView, VolatilityView
 from engine.core.errors import InvalidInput, UnknownInstrument
-from engine.core.ports import ChainSeriesRepository
+from engine.core.repositories import ChainSeriesRepository
 from engine.core.series import ChainSeries, StrikeSeries, epoch_seconds
 from engine.core.views import ChainColumns, ChainKey, ChainView, Floats, Integers
 from engine.market.chain_inputs import known

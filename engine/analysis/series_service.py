@@ -14,7 +14,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from engine.core.errors import StorageError
-from engine.core.ports import ChainSeriesRepository, Clock
+from engine.core.ports import Clock
+from engine.core.repositories import ChainSeriesRepository
 from engine.core.views import ChainView
 from engine.market.chain_series import ChainBacklog, ChainSampler
 from engine.settings import SeriesSettings

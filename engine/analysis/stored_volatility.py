@@ -19,7 +19,8 @@ import numpy as np
 from engine.analysis.forward_bars import Bars, bars_of
 from engine.calendar.sessions import SessionCalendar
 from engine.core.errors import StorageError
-from engine.core.ports import ChainSeriesRepository, Clock
+from engine.core.ports import Clock
+from engine.core.repositories import ChainSeriesRepository
 from engine.core.series import ChainSeries
 from engine.core.views import ChainKey, Floats
 from engine.settings import VolatilitySettings

@@ -29,7 +29,7 @@ from engine.calendar.sessions import years_to_expiry
 from engine.chain_desk import ChainDesk
 from engine.core.analysis import ConeBand, ExpiryVolatility, RealisedVolatility, VolatilityView
 from engine.core.instruments import ExpiryLabel
-from engine.core.ports import ChainSeriesRepository
+from engine.core.repositories import ChainSeriesRepository
 from engine.core.views import ChainKey
 from engine.market.chain_inputs import known
 from engine.market.chain_series import is_living

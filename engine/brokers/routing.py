@@ -7,6 +7,7 @@ belongs to an account is never read through another.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ from typing import TypeVar
 from engine.core.accounts import Profile
 from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.errors import BrokerError, InvalidInput, RateLimited, SessionExpired
+from engine.core.funds_margin import BasketMargin
 from engine.core.identifiers import AccountId, InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.operations import AccountHealth
@@ -24,11 +26,13 @@ from engine.core.orders import BrokerOrder, OrderRequest, Trade
 from engine.core.ports import BrokerReads
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.standing_triggers import Gtt
 from engine.core.vocabulary import Exchange
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+READS = "reads"
 OK, LOGIN_NEEDED, LIMITED, FAILING = "ok", "login needed", "limited", "failing"
 LIMITED_PAUSE_S = 1.0
 """How long an account that was refused for speed is passed over when the broker does not say."""
@@ -59,7 +63,7 @@ class ReadAccount:
         self.account = account
         self.name = name
         self.reads = reads
-        self._roles = tuple(roles)
+        self.roles = tuple(roles)
         self._token_until = token_until
         self._monotonic = monotonic
         self._asked = 0
@@ -118,7 +122,7 @@ class ReadAccount:
         return AccountHealth(
             account=self.account,
             name=self.name,
-            roles=self._roles,
+            roles=self.roles,
             state=state,
             token_until=self._token_until(),
             reads=self._asked,
@@ -133,16 +137,34 @@ class RoutedReads:
 
     Args:
         owner: Whose orders, positions and money are meant.
-        others: Further accounts that may serve what is the same for everybody.
+        others: Further accounts. Those with the role ``reads`` serve what is the same for everybody too.
+
+    Raises:
+        InvalidInput: an account is named twice.
     """
 
     def __init__(self, owner: ReadAccount, others: Sequence[ReadAccount] = ()) -> None:
-        if any(other.account == owner.account for other in others):
-            raise InvalidInput(f"The account {owner.account} is named twice.", field="accounts")
         self._owner = owner
         self._all = (owner, *others)
+        for account in self._all:
+            if sum(other.account == account.account for other in self._all) > 1:
+                raise InvalidInput(f"The account {account.account} is named twice.", field="accounts")
+        self._shared = (owner, *(other for other in others if READS in other.roles))
         self._counter = itertools.count(1)
-        self._turns = dict.fromkeys((account.account for account in self._all), 0)
+        self._turns = dict.fromkeys((account.account for account in self._shared), 0)
+
+    def of(self, owner: AccountId) -> RoutedReads:
+        """The same accounts with the same turns, and what belongs to one belongs to ``owner``.
+
+        Raises:
+            InvalidInput: it is none of the accounts.
+        """
+        found = next((account for account in self._all if account.account == owner), None)
+        if found is None:
+            raise InvalidInput(f"{owner} is none of the accounts that are read through.", field="accounts")
+        view = copy.copy(self)
+        view._owner = found
+        return view
 
     @property
     def accounts(self) -> tuple[ReadAccount, ...]:
@@ -179,6 +201,18 @@ class RoutedReads:
         """What orders of the owner would block."""
         return await self._owner.ask(lambda reads: reads.order_margins(requests))
 
+    async def basket_margins(
+        self, requests: Sequence[OrderRequest], *, consider_positions: bool = True
+    ) -> BasketMargin:
+        """What orders of the owner would block together."""
+        return await self._owner.ask(
+            lambda reads: reads.basket_margins(requests, consider_positions=consider_positions)
+        )
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        """The owner's triggers."""
+        return await self._owner.ask(lambda reads: reads.gtts())
+
     # -- what is the same for everybody ------------------------------------------------------------------------------
 
     async def instruments(self, exchange: Exchange | None = None) -> tuple[Instrument, ...]:
@@ -195,7 +229,7 @@ class RoutedReads:
 
     async def _anybody(self, question: Callable[[BrokerReads], Awaitable[T]]) -> T:
         """Ask the accounts one after the other, ready ones first, and of them the one that was asked longest ago."""
-        turn = sorted(self._all, key=lambda account: (not account.is_ready, self._turns[account.account]))
+        turn = sorted(self._shared, key=lambda account: (not account.is_ready, self._turns[account.account]))
         for place, account in enumerate(turn):
             self._turns[account.account] = next(self._counter)
             try:

@@ -12,9 +12,13 @@ import msgspec
 
 from engine.core.bars import BarInterval
 from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.instructions import InstructionNumber, InstructionState
+from engine.core.margin import MarginPaths
 from engine.core.orders import OrderRecord, OrderRequest
+from engine.core.plans import ExitManner, ExitTarget, Floors, LegPlan, Manner, PlanNumber, PlanTurn, Trigger
 from engine.core.quotes import DepthWalk, Quote
-from engine.core.vocabulary import Mark, Mode
+from engine.core.standing_triggers import GttRequest
+from engine.core.vocabulary import Mark, Mode, OrderType, Product, Side, Validity
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="place_order"):
@@ -24,7 +28,60 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="place_order"):
     idempotency_key: str | None = None
     """Two commands with one key make one order, across restarts too. Without a key each command is its own order."""
     account: AccountId | None = None
-    """``None``: the only or default account."""
+    """``None``: the account of its strategy, or the first one."""
+    manner: Manner | None = None
+    """How a large order is worked; ``None`` sends it as one."""
+
+
+class PlaceBasket(msgspec.Struct, frozen=True, kw_only=True, tag="place_basket"):
+    """Send several orders that belong together, by a plan for their legs."""
+
+    legs: tuple[OrderRequest, ...]
+    leg_plan: LegPlan = LegPlan()
+    idempotency_key: str | None = None
+    account: AccountId | None = None
+
+
+class ExitPositions(msgspec.Struct, frozen=True, kw_only=True, tag="exit_positions"):
+    """Bring a leg, a strategy, the account, or (``everything``) all accounts to nothing."""
+
+    target: ExitTarget
+    percent: int = 100
+    manner: ExitManner = ExitManner.NORMAL
+    flat_by: time | None = None
+    """Indian clock time of today; naive."""
+    everything: bool = False
+    """Every account of the engine; ``target`` is then each account's."""
+    allow_net_increase: bool = False
+    """A person has read that a broker's net would open or grow, and wants it so."""
+    slippage_max: Decimal | None = None
+    """Rupees against the decided prices; beyond it the exit asks before it pays more. ``None``: no cap."""
+    idempotency_key: str | None = None
+    account: AccountId | None = None
+
+
+class MakePlan(msgspec.Struct, frozen=True, kw_only=True, tag="make_plan"):
+    """Do what a sentence says at a time or on a condition."""
+
+    trigger: Trigger
+    sentence: str
+    window_s: float = 30.0
+    floors: Floors = Floors()
+    idempotency_key: str | None = None
+    account: AccountId | None = None
+
+
+class CancelPlan(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_plan"):
+    """End a plan: nothing new is sent, its resting entries are cancelled; positions stay."""
+
+    number: PlanNumber
+
+
+class SteerPlan(msgspec.Struct, frozen=True, kw_only=True, tag="steer_plan"):
+    """Pause, resume, hurry or slow a plan that runs."""
+
+    number: PlanNumber
+    turn: PlanTurn
 
 
 class OrderChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +91,13 @@ class OrderChange(msgspec.Struct, frozen=True, kw_only=True):
     """The new total, filled part included."""
     price: Decimal | None = None
     trigger_price: Decimal | None = None
+    order_type: OrderType | None = None
+    """Another way of pricing; to MARKET or SL-M it needs ``market_protection``."""
+    validity: Validity | None = None
+    validity_ttl: int | None = None
+    """Minutes; with TTL."""
+    disclosed_quantity: int | None = None
+    market_protection: Decimal | None = None
 
 
 class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True, tag="modify_order"):
@@ -44,16 +108,20 @@ class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True, tag="modify_order")
 
 
 class CancelOrders(msgspec.Struct, frozen=True, kw_only=True, tag="cancel_orders"):
-    """Cancel the named orders, or every working one of the account when none is named."""
+    """Cancel the named orders, whosever they are, or every working one."""
 
     numbers: tuple[OrderNumber, ...] = ()
     everything: bool = False
+    account: AccountId | None = None
+    """With ``everything``: of this account alone; ``None``: of all accounts."""
 
 
 class CreateStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="create_strategy"):
     """Open a strategy. Names are unique among active strategies of an account and contain a hyphen."""
 
     name: str
+    account: AccountId | None = None
+    """``None``: the first one."""
 
 
 class ArchiveStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="archive_strategy"):
@@ -98,6 +166,93 @@ class CloseDeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="close_dead
     """For the record."""
 
 
+class HoldRisk(msgspec.Struct, frozen=True, kw_only=True, tag="hold_risk"):
+    """The panic key: no new risk on any seat, unsent entries dropped, resting entries cancelled.
+
+    Nothing else is touched. Again is no error.
+    """
+
+
+class ReleaseHold(msgspec.Struct, frozen=True, kw_only=True, tag="release_hold"):
+    """End the hold; the mode stays READ until somebody arms."""
+
+
+class KillSwitch(msgspec.Struct, frozen=True, kw_only=True, tag="kill_switch"):
+    """Block new risk, cancel entries, and flatten what is named."""
+
+    strategy: StrategyNumber | None = None
+    """Flatten this one only; ``None``: everything of all accounts."""
+    lock: bool = False
+    """Stay locked, over restarts, until it is unlocked deliberately."""
+
+
+class Unlock(msgspec.Struct, frozen=True, kw_only=True, tag="unlock"):
+    """End a lock that a person must end."""
+
+    phrase: str
+    """Typed: ``unlock AB1234``; the refusal of a wrong one says what it is."""
+    account: AccountId | None = None
+
+
+class PlaceGtt(msgspec.Struct, frozen=True, kw_only=True, tag="place_gtt"):
+    """Leave a trigger at the broker."""
+
+    request: GttRequest
+    idempotency_key: str | None = None
+    account: AccountId | None = None
+
+
+class ModifyGtt(msgspec.Struct, frozen=True, kw_only=True, tag="modify_gtt"):
+    """Replace what a trigger says."""
+
+    trigger_id: int
+    request: GttRequest
+    account: AccountId | None = None
+
+
+class DeleteGtt(msgspec.Struct, frozen=True, kw_only=True, tag="delete_gtt"):
+    """Take a trigger back."""
+
+    trigger_id: int
+    account: AccountId | None = None
+
+
+class ConvertPosition(msgspec.Struct, frozen=True, kw_only=True, tag="convert_position"):
+    """Turn quantity of a position from one product into another; nothing is bought or sold."""
+
+    instrument: InstrumentKey
+    side: Side
+    """Of the position: BUY for a long one."""
+    quantity: int
+    """Units, > 0."""
+    from_product: Product
+    to_product: Product
+    overnight: bool = False
+    """Carried from an earlier day, rather than of today."""
+    idempotency_key: str | None = None
+    account: AccountId | None = None
+
+
+class Reconcile(msgspec.Struct, frozen=True, kw_only=True, tag="reconcile"):
+    """Compare orders, fills, positions and triggers with the broker now."""
+
+
+class ExplainMismatch(msgspec.Struct, frozen=True, kw_only=True, tag="explain_mismatch"):
+    """A person has looked at a difference and knows why; it is no longer shown as open unless it changes."""
+
+    mismatch: str
+    """Its id."""
+    words: str
+    """For the record; not empty."""
+
+
+class SetHousekeeping(msgspec.Struct, frozen=True, kw_only=True, tag="set_housekeeping"):
+    """Look after the orders of a strategy by itself, or leave them alone; kept until it is said otherwise."""
+
+    strategy: StrategyNumber
+    on: bool
+
+
 class AcknowledgeEvent(msgspec.Struct, frozen=True, kw_only=True, tag="acknowledge_event"):
     """Mark events up to this sequence as read."""
 
@@ -106,6 +261,11 @@ class AcknowledgeEvent(msgspec.Struct, frozen=True, kw_only=True, tag="acknowled
 
 Command = (
     PlaceOrder
+    | PlaceBasket
+    | ExitPositions
+    | MakePlan
+    | CancelPlan
+    | SteerPlan
     | ModifyOrder
     | CancelOrders
     | CreateStrategy
@@ -115,6 +275,17 @@ Command = (
     | ResolveUnknown
     | ReplayDeadLetter
     | CloseDeadLetter
+    | HoldRisk
+    | ReleaseHold
+    | KillSwitch
+    | Unlock
+    | PlaceGtt
+    | ModifyGtt
+    | DeleteGtt
+    | ConvertPosition
+    | Reconcile
+    | ExplainMismatch
+    | SetHousekeeping
     | AcknowledgeEvent
 )
 """The union of all commands; on the wire the field ``type`` tells which."""
@@ -184,6 +355,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
     sentence: str
     """The consequence in words and numbers."""
+    account: AccountId | None = None
+    """Whose order it would be; ``None`` when it is no order."""
     violations: tuple[Violation, ...] = ()
     notes: tuple[str, ...] = ()
     request: OrderRequest | None = None
@@ -197,6 +370,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     impact: DepthWalk | None = None
     margin: Decimal | None = None
     """As the broker says; ``None`` until it has."""
+    margin_paths: MarginPaths | None = None
+    """Of a basket: what is blocked after each step; ``None`` until the broker has said it."""
     charges: Decimal | None = None
     """What the order would pay if it filled wholly at its price (at market: at the depth's), rupees; ``None`` when it
     is no order, or when a charge is not known."""
@@ -217,6 +392,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     orders: tuple[OrderRecord, ...] = ()
     strategy: StrategyNumber | None = None
+    plan: PlanNumber | None = None
+    """The plan that works it, when it is more than one order."""
+    instruction: InstructionNumber | None = None
+    """Under which a trigger or a conversion was journalled."""
+    instruction_state: InstructionState | None = None
+    trigger_id: int | None = None
+    """The broker's id of the trigger it is about; ``None`` while it is not known."""
     violations: tuple[Violation, ...] = ()
     repeated: bool = False
     """The idempotency key was known: this is the order it made the first time."""

@@ -56,6 +56,10 @@ class OrderDecision(msgspec.Struct, frozen=True, kw_only=True):
     """Priority in the queue: ``EXIT``, ``CANCEL``, ``STOP``, ``HEDGE``, ``MODIFY`` or ``ENTRY``."""
     adds_risk: bool | None = None
     """As judged then; ``None`` when it was not asked (a cancellation never adds)."""
+    held_before: int | None = None
+    """Signed units of the contract and product that its strategy and the account both held then, as far as no other
+    working order of its side and kind (stop, or limit and market) was to take them away; ``None`` when it was not
+    known. An order of the other side, and no larger, only takes away."""
     checks: str = ""
     """Version of the checks it passed."""
     notes: tuple[str, ...] = ()

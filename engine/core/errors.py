@@ -13,6 +13,7 @@
     ├── BrokerError              what the broker road answered, sorted by what may be done next
     │   ├── BrokerRejected       a definite no: nothing rests at the broker
     │   ├── BrokerUnavailable    nothing was sent: trying again cannot double anything
+    │   ├── Withheld             nothing was sent: we stopped it ourselves before its first byte
     │   ├── OutcomeUnknown       sent, and no trustworthy answer: look it up, never send again
     │   ├── SessionExpired       the day's login is over: log in again
     │   └── RateLimited          refused for speed: nothing was done; wait
@@ -88,6 +89,10 @@ class BrokerRejected(BrokerError):
 
 class BrokerUnavailable(BrokerError):
     """Nothing was sent: the connection could not be made. Sending later cannot double anything."""
+
+
+class Withheld(BrokerError):
+    """Our own last look stopped a request before it left: no order of it can exist, and it is not tried again."""
 
 
 class OutcomeUnknown(BrokerError):

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
+from engine.core.identifiers import AccountId
 from engine.core.vocabulary import Severity
 
 
@@ -36,3 +37,5 @@ class EngineEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What it is about in a person's words: ``o40``, ``#3``, ``NIFTY``."""
     seat: str = ""
     """Which attached terminal or script caused it; empty for the engine itself."""
+    account: AccountId | None = None
+    """Whose it is; ``None``: it concerns everybody."""

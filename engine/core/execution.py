@@ -78,6 +78,8 @@ class ExecutionHealth(msgspec.Struct, frozen=True, kw_only=True):
     is_reconciled: bool
     mismatches: tuple[str, ...]
     degraded: tuple[str, ...]
+    spooled: int = 0
+    """Orders that the spool holds something of: the journal is away, or has been and was not compared since."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,8 @@ class LedgerSource(StrEnum):
     TRANSFER = "transfer"
     """From one strategy to another at a stated price; the broker's net does not change."""
     SETTLEMENT = "settlement"
+    CONVERSION = "conversion"
+    """From one product to another inside a strategy, at the leg's average price; no money moves."""
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):

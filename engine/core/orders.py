@@ -192,6 +192,16 @@ class OrderRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Percent; needed for MARKET and SL-M. ``-1`` leaves the band to the broker."""
     strategy: StrategyNumber | None = None
     """Where its fills belong; ``None`` means the account's default strategy."""
+    validity_ttl: int | None = None
+    """Minutes an order of validity TTL rests."""
+    iceberg_legs: int | None = None
+    """Into how many legs the broker divides an order of variety iceberg; the next one comes when one is filled."""
+    iceberg_quantity: int | None = None
+    """Units of each leg; the last takes what remains."""
+    disclosed_quantity: int | None = None
+    """Units that are shown; shares only."""
+    auction_number: str | None = None
+    """Of an order of variety auction."""
 
 
 class OrderIntent(msgspec.Struct, frozen=True, kw_only=True):
@@ -314,6 +324,11 @@ class BrokerOrder(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     placed_at: datetime | None = None
     """Aware UTC."""
+    part: str = ""
+    """``leg 2 of 4`` of an iceberg after the first, ``a slice of 26…``: the broker made it of an order that is larger,
+    and it carries that order's tag. Empty for an order that somebody placed."""
+    to_come: int = 0
+    """Units of the iceberg's legs after this one: they are no orders yet, and come by themselves."""
 
 
 def average_fill(trades: tuple[Trade, ...]) -> Decimal | None:

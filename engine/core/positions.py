@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.core.identifiers import InstrumentKey
+from engine.core.identifiers import AccountId, InstrumentKey
 from engine.core.money import ZERO
 from engine.core.vocabulary import Product
 
@@ -102,6 +102,8 @@ class BrokerPosition(msgspec.Struct, frozen=True, kw_only=True):
     """``sell value − buy value`` including carried positions, rupees."""
     last_price: Decimal | None = None
     close_price: Decimal | None = None
+    account: AccountId | None = None
+    """Whose it is; ``None`` before somebody has said it."""
 
 
 class Funds(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +113,8 @@ class Funds(msgspec.Struct, frozen=True, kw_only=True):
     """Free for new positions."""
     cash: Decimal
     used: Decimal
+    account: AccountId | None = None
+    """Whose it is; ``None`` before somebody has said it."""
 
     @property
     def utilisation(self) -> Decimal | None:

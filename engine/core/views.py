@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from engine.core.events import EngineEvent
 from engine.core.identifiers import AccountId
+from engine.core.locks import LockView
 from engine.core.orders import OrderRecord
-from engine.core.positions import BrokerPosition
+from engine.core.positions import BrokerPosition, Funds
 from engine.core.replay import ReplayView
 from engine.core.strategies import StrategyValue
 from engine.core.vocabulary import Exchange, Mark, Mode, QuoteState, Venue
@@ -203,6 +204,31 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """One account's figures in the status."""
+
+    account: AccountId
+    name: str
+    writer: bool
+    """This engine may send its orders; false when another one holds the account."""
+    budget: BudgetGauge
+    day_profit: dict[Mark, Decimal]
+    """Gross."""
+    day_profit_partial: dict[Mark, tuple[str, ...]]
+    day_net: dict[Mark, Decimal | None]
+    funds: Funds | None
+    """As last read; ``None`` before that."""
+    unknown_orders: int
+    working_orders: int
+    degraded: tuple[str, ...]
+    """What of it does not run as it should, one sentence each."""
+
+    @property
+    def margin_utilisation(self) -> Decimal | None:
+        """Part of the money that is in use; ``None`` while it is not known."""
+        return self.funds.utilisation if self.funds is not None else None
+
+
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """The status lines' figures."""
 
@@ -211,7 +237,10 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """How the venue's market came about: seed, snapshot, start."""
     mode: Mode
     account: AccountId
+    """The account in view: ``writer``, ``budget``, the money and the margin are this one's alone."""
     account_name: str
+    accounts: tuple[AccountView, ...] = ()
+    """All accounts of the engine in their order, the one in view first."""
     writer: bool
     """This engine may send; false when another one holds the account."""
     session: SessionView
@@ -224,6 +253,7 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     """``day_profit`` less what the day's fills have paid; ``None`` while a charge is not known."""
     margin_utilisation: Decimal | None
     unknown_orders: int
+    """Of all accounts."""
     unread_events: int
     replay: ReplayView | None = None
     """Where the tape stands; ``None`` when this is no replay."""
@@ -238,12 +268,15 @@ class DeskView(msgspec.Struct, frozen=True, kw_only=True):
     status: StatusView
     strip: tuple[StripItem, ...]
     strategies: tuple[StrategyValue, ...]
+    """Of all accounts, account by account; each says whose it is. So do orders, positions and events."""
     orders: tuple[OrderRecord, ...]
     """Unknown first, then working, then the rest of the day, newest first."""
     positions: tuple[BrokerPosition, ...] | None = None
     """The broker's net positions as last read, seconds ago; ``None`` before the first reading."""
     events: tuple[EngineEvent, ...]
     """Newest last, bounded."""
+    locks: tuple[LockView, ...] = ()
+    """What keeps new risk out, of every account."""
 
 
 class OrderChanges(msgspec.Struct, frozen=True, kw_only=True):
@@ -283,6 +316,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     """``ok``, ``note`` or ``block``."""
     message: str
+    account: AccountId | None = None
+    """Whose it is; ``None``: it concerns everybody."""
 
 
 class DoctorView(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from engine.core.identifiers import AccountId, OrderNumber
+from engine.core.identifiers import AccountId, OrderNumber, StrategyNumber
 from engine.core.orders import BrokerOrder, OrderEvent, OrderRecord, OrderRequest
 from engine.execution.transitions import SAYS
 
@@ -12,8 +12,8 @@ NOT_NUMBERED = OrderNumber(0)
 """The journal gives the number."""
 
 
-def request_from_row(row: BrokerOrder) -> OrderRequest:
-    """What the row's order wants, as far as the book says; its strategy is not known."""
+def request_from_row(row: BrokerOrder, strategy: StrategyNumber | None = None) -> OrderRequest:
+    """What the row's order wants, as far as the book says; its strategy is that of the order it is a part of."""
     return OrderRequest(
         instrument=row.instrument,
         side=row.side,
@@ -24,11 +24,14 @@ def request_from_row(row: BrokerOrder) -> OrderRequest:
         trigger_price=row.trigger_price,
         validity=row.validity,
         variety=row.variety,
+        strategy=strategy,
     )
 
 
-def outside_record(row: BrokerOrder, account: AccountId, at: datetime) -> OrderRecord:
-    """The record of an order that was not made here.
+def outside_record(
+    row: BrokerOrder, account: AccountId, at: datetime, strategy: StrategyNumber | None = None
+) -> OrderRecord:
+    """The record of an order that was not made here, or that the broker made of one that was.
 
     Its tag is left out: tags of others are not unique, ours are what answers are found by.
     """
@@ -37,7 +40,7 @@ def outside_record(row: BrokerOrder, account: AccountId, at: datetime) -> OrderR
         intent_id=None,
         account=account,
         tag=None,
-        request=request_from_row(row),
+        request=request_from_row(row, strategy),
         state=SAYS[row.trigger],
         broker_order_id=row.broker_order_id,
         filled_quantity=row.filled_quantity,

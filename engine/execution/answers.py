@@ -75,7 +75,7 @@ class AnswerDesk:
         now = self._clock.market_now()
         facts = self._measured(command, outcome)
         self._session_seen(outcome)
-        if outcome.answer is Answer.NOT_SENT and command.released is not None:
+        if outcome.answer in {Answer.NOT_SENT, Answer.WITHHELD} and command.released is not None:
             self._budget.give_back(command.released, orders=command.orders)
         if record.state is not OrderState.SENDING:
             # The book was faster than the answer.

@@ -89,6 +89,7 @@ def request_of_row(request: OrderRequest, row: BrokerOrder) -> OrderRequest:
         request,
         quantity=row.quantity,
         order_type=row.order_type,
+        validity=row.validity,
         price=row.price if row.order_type in {OrderType.LIMIT, OrderType.SL} and row.price else request.price,
         trigger_price=row.trigger_price or request.trigger_price,
     )
@@ -100,6 +101,9 @@ def shows_change(row: BrokerOrder, change: OrderChange) -> bool:
         (change.quantity is None or row.quantity == change.quantity)
         and (change.price is None or row.price == change.price)
         and (change.trigger_price is None or row.trigger_price == change.trigger_price)
+        and (change.validity is None or row.validity is change.validity)
+        # What was made a market order rests as the limit that its protection makes of it.
+        and (change.order_type is None or _rests_as(change.order_type) is row.order_type)
     )
 
 
@@ -120,8 +124,21 @@ def describe_difference(before: OrderRequest, after: OrderRequest) -> str:
 
 def describe_change(change: OrderChange) -> str:
     """A modification in words: ``quantity 130, price 106``."""
-    named = (("quantity", change.quantity), ("price", change.price), ("trigger", change.trigger_price))
+    named = (
+        ("quantity", change.quantity),
+        ("type", change.order_type),
+        ("price", change.price),
+        ("trigger", change.trigger_price),
+        ("validity", change.validity),
+        ("minutes", change.validity_ttl),
+        ("disclosed", change.disclosed_quantity),
+        ("protection", change.market_protection),
+    )
     return ", ".join(f"{name} {value}" for name, value in named if value is not None)
+
+
+def _rests_as(order_type: OrderType) -> OrderType:
+    return {OrderType.MARKET: OrderType.LIMIT, OrderType.SL_M: OrderType.SL}.get(order_type, order_type)
 
 
 def _fills(record: OrderRecord, row: BrokerOrder) -> tuple[int, Decimal | None]:

@@ -100,13 +100,17 @@ class BookSchedule:
         self._after_read()
         now = self._clock.monotonic()
         self._last_read = now
-        self._reconcile_due = now + (self._settings.reconcile_s if result.complete else self._settings.book_fast_s)
+        is_done = result.complete and result.is_settled
+        self._reconcile_due = now + (self._settings.reconcile_s if is_done else self._settings.book_fast_s)
         return result
 
     def _has_questions(self) -> bool:
-        """Whether something waits for the next read: a search, a command in flight, a fill without its trade."""
+        """Whether something waits for the next read: a search, a command in flight, a fill without its trade, a
+        difference that one reading has shown.
+        """
         return (
             self._fills.is_due
+            or self._reconciler.list.has_doubts
             or not self.is_reconciled
             or any(standing.is_open_question for standing in self._standings.active())
         )

@@ -197,6 +197,11 @@ class BookWatcher:
         standing = self._standings.by_broker_id(row.broker_order_id)
         if standing is None and row.tag is not None:
             standing = self._standings.by_tag(row.tag)
+            if standing is not None and row.part:
+                # Only the whole itself answers for the order; a part may be listed before it.
+                if standing.record.broker_order_id is not None:
+                    await self._meet_part(standing, row)
+                return
             if standing is not None and standing.record.broker_order_id is not None:
                 await self._meet_twin(standing, row)
                 return
@@ -223,6 +228,9 @@ class BookWatcher:
         settled = standing.record
         merged = merge_row(settled, row, self._clock.market_now())
         facts = EventFacts(filled=merged.steps[-1].record.filled_quantity) if merged.grew_by else NO_FACTS
+        if merged.grew_by:
+            # Before the record tells of them: what is judged meanwhile counts them as not booked yet, not as gone.
+            self._on_growth(row.broker_order_id)
         await self._standings.settle_steps(standing, merged.steps, facts)
         if merged.illegal is not None:
             detail = f"the book says {row.status}"
@@ -236,8 +244,6 @@ class BookWatcher:
             standing.lookup = None
             self._notices.found(before, row)
             self._on_known(standing)
-        if merged.grew_by:
-            self._on_growth(row.broker_order_id)
         rested = before.state in {OrderState.OPEN, OrderState.TRIGGER_PENDING}
         if merged.changed and rested and before.request.order_type not in PROTECTED:
             text = f"o{before.number} was changed at the broker: {merged.changed}."
@@ -349,11 +355,16 @@ class BookWatcher:
             )
         await self._adopt(row, f"a second order with the tag of o{number}")
 
-    async def _adopt(self, row: BrokerOrder, why: str) -> None:
+    async def _meet_part(self, standing: Standing, row: BrokerOrder) -> None:
+        """The broker has made a further order of one of ours: its fills are that order's strategy's."""
+        whole = standing.record
+        await self._adopt(row, f"{row.part} of o{whole.number}, made by the broker", whole=whole)
+
+    async def _adopt(self, row: BrokerOrder, why: str, *, whole: OrderRecord | None = None) -> None:
         if row.broker_order_id in self._not_adoptable:
             return
         now = self._clock.market_now()
-        record = outside_record(row, self._account, now)
+        record = outside_record(row, self._account, now, None if whole is None else whole.request.strategy)
         try:
             standing = await self._adopt_or_load(row, record, why, now)
         except (StorageError, InvalidInput) as error:
@@ -368,7 +379,10 @@ class BookWatcher:
             self._not_adoptable.add(row.broker_order_id)
             self._notices.older_day(row.broker_order_id)
             return
-        self._adopted.append(standing.record)
+        if whole is None:
+            self._adopted.append(standing.record)
+        else:
+            self._notices.tell(standing.record, Severity.INFO, f"o{standing.record.number} is {why}.")
         if row.filled_quantity:
             self._on_growth(row.broker_order_id)
 

@@ -23,6 +23,8 @@ class Endpoint(StrEnum):
     """Placing, changing, cancelling."""
     BOOK = "book"
     """Reading orders and trades."""
+    TRIGGERS = "triggers"
+    """Triggers that stand at the broker, and conversions."""
 
 
 class BreakerState(StrEnum):

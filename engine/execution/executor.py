@@ -24,26 +24,29 @@ from engine.core.decisions import Reason
 from engine.core.errors import InvariantBroken
 from engine.core.events import EventKind
 from engine.core.execution import ExecutionHealth
-from engine.core.identifiers import AccountId, OrderNumber
-from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState
-from engine.core.ports import BrokerReads, Clock, OrderJournal, OrderRoad
-from engine.execution.book_notices import BookNotices
-from engine.execution.book_schedule import BookSchedule
-from engine.execution.book_watcher import BookWatcher
+from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState, Trade
+from engine.core.ports import BrokerReads, Clock, OrderRoad
+from engine.core.repositories import InstructionJournal, OrderJournal, UpkeepRepository, WriterLock
+from engine.execution.book_side import BookSide
 from engine.execution.breaker import Endpoint
-from engine.execution.facts import CheckContext, MarketFacts
-from engine.execution.fills import FillCollector
+from engine.execution.conversion_desk import Convert
+from engine.execution.entries import EntryDesk, WithdrawnEntries
+from engine.execution.facts import CheckContext, HeldPosition, MarketFacts
 from engine.execution.gate import OrderGate
 from engine.execution.health import execution_health
+from engine.execution.instruction_side import InstructionSide, not_booked
 from engine.execution.intake import PERSONAL, OrderIntake, refused
 from engine.execution.journal_writer import JournalWriter
 from engine.execution.lanes import Lane
 from engine.execution.letters import DeadLetterDesk
+from engine.execution.locks_book import LockBook
 from engine.execution.notices import ExecutionListener, FillListener, Health
-from engine.execution.reconciliation import LedgerCheck, Reconciler, Reconciliation
+from engine.execution.reconciliation import Compare, Reconciliation
 from engine.execution.recovery import recover
 from engine.execution.sending import SendingSide
 from engine.execution.settings import ExecutionSettings
+from engine.execution.spool import Spool
 from engine.execution.standings import Standing, Standings
 from engine.execution.views import ExecutionView, blotter_order
 
@@ -72,9 +75,16 @@ class OrderExecutor:
         listener: Told of changed orders and notices.
         fills: Books fills.
         epoch: The writer epoch of this engine.
-        ledger_check: Compares the ledger with the broker's trades in reconciliations.
+        allocated: Signed units that an order's strategy holds of its contract and product; ``None`` while not known.
+        checks: What reconciliations compare beside orders and fills: the ledger's positions, standing triggers.
+        upkeep: Where differences are kept; ``None`` keeps them in memory.
         server_offset_s: Seconds the broker's clock is ahead of this machine's.
         server_uncertainty_s: How far that may be off, either way; ``None`` while nothing is known.
+        spool: Keeps exits and cancellations while the journal is away; ``None``: then nothing is sent.
+        writer_lock: Kept, and taken again after a restart of the database, when there is a spool.
+        locks: What keeps new risk out; ``None``: nothing does.
+        instructions: The durable record of triggers and conversions; ``None``: there are none.
+        on_converted: Books a conversion that is done, once however often it is told.
     """
 
     def __init__(
@@ -91,9 +101,16 @@ class OrderExecutor:
         listener: ExecutionListener,
         fills: FillListener,
         epoch: int,
-        ledger_check: LedgerCheck | None = None,
+        allocated: Callable[[OrderRequest], int | None] = lambda _: None,
+        checks: Sequence[Compare] = (),
+        upkeep: UpkeepRepository | None = None,
         server_offset_s: Callable[[], float] = lambda: 0.0,
         server_uncertainty_s: Callable[[], float | None] = lambda: 0.0,
+        spool: Spool | None = None,
+        writer_lock: WriterLock | None = None,
+        locks: LockBook | None = None,
+        instructions: InstructionJournal | None = None,
+        on_converted: Convert = not_booked,
     ) -> None:
         self.account = account
         self._journal = journal
@@ -108,6 +125,11 @@ class OrderExecutor:
             clock=clock,
             retry_s=settings.journal_retry_s,
             on_lost=self._writer_lost,
+            account=account,
+            spool=spool,
+            settings=settings.spool,
+            lock=writer_lock,
+            owner=self,
         )
         self._on_order = listener.on_order
         self._standings = Standings(self._writer, journal, clock, self._changed)
@@ -124,43 +146,27 @@ class OrderExecutor:
             on_known=self._known_at_broker,
             server_offset_s=server_offset_s,
             server_uncertainty_s=server_uncertainty_s,
+            locks=locks,
         )
         self._sender = self._sending.sender
-        orders, book = (self._sending.breakers[endpoint] for endpoint in (Endpoint.ORDERS, Endpoint.BOOK))
-        self._fills = FillCollector(
+        side = BookSide(
+            account,
             reads=reads,
             standings=self._standings,
-            listener=fills,
-            health=self._health,
-            clock=clock,
-            breaker=book,
-        )
-        self._watcher = BookWatcher(
-            reads=reads,
-            standings=self._standings,
-            account=account,
+            sending=self._sending,
             settings=settings,
             clock=clock,
             health=self._health,
-            breaker=book,
-            notices=BookNotices(notify),
+            notify=notify,
+            fills=fills,
             on_known=self._known_at_broker,
-            on_growth=self._fills.want,
-            on_outside=self._sending.count_outside,
+            checks=checks,
+            upkeep=upkeep,
+            epoch=epoch,
+            limit_s=None if spool is None else settings.spool.after_s,
         )
-        self._reconciler = Reconciler(
-            watcher=self._watcher, fills=self._fills, clock=clock, notify=notify, ledger_check=ledger_check
-        )
-        self._book = BookSchedule(
-            watcher=self._watcher,
-            fills=self._fills,
-            reconciler=self._reconciler,
-            standings=self._standings,
-            breaker=book,
-            settings=settings,
-            clock=clock,
-            after_read=self._sending.learn_clock,
-        )
+        self._fills, self._book, self.mismatches = side.fills, side.schedule, side.mismatches
+        self._reconciler, self._upkeep_patience = side.reconciler, side.upkeep_patience
         self._stop = asyncio.Event()
         self._closed = False
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -175,12 +181,13 @@ class OrderExecutor:
             is_closed=lambda: self._closed,
             unbooked=self._fills.unbooked,
             budget=self._sending.budget,
-            breaker=orders,
+            breaker=self._sending.breakers[Endpoint.ORDERS],
+            locks=locks,
+            allocated=allocated,
         )
         self._intake = OrderIntake(
             account=account,
             gate=self._gate,
-            journal=journal,
             writer=self._writer,
             standings=self._standings,
             queue=self._sending.queue,
@@ -191,9 +198,33 @@ class OrderExecutor:
             random_bytes=random_bytes,
             is_closed=lambda: self._closed,
         )
+        self._entries = EntryDesk(
+            gate=self._gate, standings=self._standings, sender=self._sender, cancel_one=self._intake.cancel_one
+        )
+        self.instructions: InstructionSide | None = None
+        """Triggers and conversions."""
+        if instructions is not None:
+            self.instructions = InstructionSide(
+                account,
+                journal=instructions,
+                epoch=epoch,
+                road=road,
+                reads=reads,
+                gate=self._gate,
+                facts=facts,
+                breaker=self._sending.breakers[Endpoint.TRIGGERS],
+                health=self._health,
+                notify=notify,
+                clock=clock,
+                settings=settings,
+                random_bytes=random_bytes,
+                is_closed=lambda: self._closed,
+                on_converted=on_converted,
+                last_look=lambda is_entry: (
+                    None if locks is None else locks.last_look(is_entry=is_entry, epoch=locks.epoch)
+                ),
+            )
         self._letters = DeadLetterDesk(intake=self._intake, standings=self._standings)
-
-    # ---- life
 
     async def start(self) -> None:
         """Load the journal, close what was never sent, look for what may have been, and reconcile with the broker.
@@ -202,8 +233,17 @@ class OrderExecutor:
         read of its book.
 
         Raises:
-            StorageError: the journal cannot be read.
+            StorageError: the journal cannot be read, or does not take what an earlier engine left in the spool.
         """
+        try:
+            await self._writer.open()
+            await self._load()
+        except BaseException:
+            await self._writer.let_go()
+            raise
+        await self.reconcile()
+
+    async def _load(self) -> None:
         since = self._clock.market_now() - timedelta(seconds=self._settings.history_s)
         loaded = [
             *await self._journal.working(self.account),
@@ -214,7 +254,9 @@ class OrderExecutor:
             self._standings.insert(record)
         await recover(self._standings, self._journal, self._settings, self._clock)
         await self._sending.restore()
-        await self.reconcile()
+        if self.instructions is not None:
+            await self.instructions.load()
+        await self.mismatches.load()
 
     async def run(self) -> None:
         """Send, follow the book and write what is owed, until ``stop``.
@@ -228,6 +270,7 @@ class OrderExecutor:
             self._writer.run,
             self._sender.raise_failure,
             self._stop.wait,
+            *(() if self.instructions is None else (self.instructions.run,)),
         )
         pending = {asyncio.ensure_future(service()) for service in services}
         try:
@@ -253,10 +296,10 @@ class OrderExecutor:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._sender.finish(self._settings.stop_timeout_s)
-        if not self._writer.lost:
-            await self._writer.pay()
-
-    # ---- commands
+        if self.instructions is not None:
+            await self.instructions.stop()
+        for ending in (self._fills.end, self._upkeep_patience.end, self._writer.close):
+            await ending()
 
     async def place(
         self, command: PlaceOrder, *, seat: str = "", reason: Reason = PERSONAL, lane: Lane | None = None
@@ -280,6 +323,14 @@ class OrderExecutor:
     async def cancel(self, command: CancelOrders, *, seat: str = "", reason: Reason = PERSONAL) -> Receipt:
         """Cancel orders: those that wait are withdrawn, those that rest are asked for, unknown ones when found."""
         return await self._own(self._intake.cancel(command, seat=seat, reason=reason))
+
+    async def withdraw_entries(self, *, seat: str = "", reason: Reason = PERSONAL) -> WithdrawnEntries:
+        """Drop entries that wait to be sent and cancel those that rest; exits, stops and guards stay as they are."""
+        return await self._own(self._entries.withdraw(seat=seat, reason=reason))
+
+    async def drop_waiting(self, reason: str) -> tuple[OrderNumber, ...]:
+        """Close everything that waits to be sent, exits too; returns the orders that were dropped."""
+        return await self._own(self._sender.drop(lambda _: True, reason))
 
     async def replay(self, command: ReplayDeadLetter, *, seat: str = "") -> Receipt:
         """Send orders that were given up again, each as a new order; twice makes no second one."""
@@ -316,8 +367,6 @@ class OrderExecutor:
         """The path to the broker was interrupted: reconcile soon."""
         self._book.reconcile_soon()
 
-    # ---- pictures
-
     def orders(self) -> tuple[OrderRecord, ...]:
         """All orders in memory (the last two days, and older ones that are not finished), oldest first."""
         return self._standings.records()
@@ -326,6 +375,32 @@ class OrderExecutor:
         """One order."""
         standing = self._standings.by_number(number)
         return None if standing is None else standing.record
+
+    def working(self) -> tuple[OrderRecord, ...]:
+        """Orders that may still trade."""
+        return self._standings.working()
+
+    def order_of(self, order_id: BrokerOrderId) -> OrderRecord | None:
+        """The order the broker calls so."""
+        standing = self._standings.by_broker_id(order_id)
+        return None if standing is None else standing.record
+
+    def positions(self) -> tuple[HeldPosition, ...] | None:
+        """Net positions with every fill known to anyone, booked or not; ``None`` while they are not known."""
+        return self._gate.positions()
+
+    def day_trades(self) -> tuple[Trade, ...] | None:
+        """The broker's fills of the day as last read; ``None`` while some are known that it has not shown yet."""
+        return None if self._fills.is_due else self._fills.trades
+
+    def unbooked(self) -> tuple[tuple[OrderRecord, int], ...]:
+        """Fills that the ledger does not have yet: an order and its signed units."""
+        return self._fills.unbooked()
+
+    @property
+    def is_reconciled(self) -> bool:
+        """The broker's book has been read and merged since the start."""
+        return self._book.is_reconciled
 
     @property
     def revision(self) -> int:
@@ -359,13 +434,12 @@ class OrderExecutor:
             view=self.snapshot(),
             sending=self._sending,
             standings=self._standings,
+            spooled=self._writer.spooled,
         )
 
     def eta_s(self, lanes: Sequence[Lane] = (Lane.ENTRY,)) -> float:
         """Seconds until the last of so many new orders could leave behind all that waits; 0 at once."""
         return self._sending.eta_s(lanes)
-
-    # ---- checks, shared with previews
 
     def check(self, request: OrderRequest) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
         """What forbids an order now, what is worth knowing about it, and whether it adds risk."""
@@ -376,11 +450,24 @@ class OrderExecutor:
         """What forbids a modification now."""
         return self._gate.check_modification(command)
 
+    def basket_adds_risk(self, requests: Sequence[OrderRequest]) -> bool:
+        """Whether orders that are filled one after the other add risk at any step."""
+        return self._gate.basket_adds_risk(requests)
+
     def context(self, request: OrderRequest) -> CheckContext:
         """The figures an order is judged by now."""
         return self._gate.context(request)
 
-    # ---- ownership
+    async def compare_with_broker(self, numbers: frozenset[OrderNumber]) -> bool:
+        """The journal is back and has everything: compare, and write these orders once more; whether that was done."""
+        found = await self._book.reconcile()
+        if found.complete:
+            await self._standings.write_again(numbers)
+        return found.complete
+
+    async def put_right(self, record: OrderRecord) -> None:
+        """The journal had to write an order with another strategy."""
+        await self._standings.take_strategy(record.number, record.request.strategy)
 
     def _writer_lost(self) -> None:
         self._sender.close()

@@ -6,13 +6,15 @@ One instance serves previews and the real thing, so that both judge by the same 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from decimal import Decimal
+from typing import NamedTuple, Protocol
 
 import msgspec
 
+from engine.core.funds_margin import FundsSeen, MarginSeen
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
-from engine.core.orders import OrderRecord
+from engine.core.orders import OrderRecord, OrderRequest
 from engine.core.quotes import Quote
 from engine.core.vocabulary import Mode, Product
 from engine.execution.settings import CheckLimits
@@ -24,6 +26,17 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     is_open: bool
     words: str
     """For example ``closed since 15:40, opens Mon 09:15``; stands in the refusal."""
+    halt: str = ""
+    """Why the market may be halted, without a full stop: entries wait; empty when nothing speaks for it."""
+
+
+class PriceRange(NamedTuple):
+    """Between which prices the exchange takes an order, rupees."""
+
+    low: Decimal
+    high: Decimal
+    reference: Decimal
+    """From which it is reckoned, as well as we know it."""
 
 
 class HeldPosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +75,22 @@ class MarketFacts(Protocol):
         """READ, CONFIRM or HOT."""
         ...
 
+    def price_range(self, instrument: Instrument) -> PriceRange | None:
+        """The exchange's band around the price of now; ``None`` when no rule or no price is known."""
+        ...
+
+    def is_banned(self, instrument: Instrument) -> bool | None:
+        """Whether no new positions may be opened in it today; ``None`` when no list of the day is known."""
+        ...
+
+    def funds(self) -> FundsSeen | None:
+        """Money at the broker as last read; ``None`` before."""
+        ...
+
+    def margin(self, request: OrderRequest) -> MarginSeen | None:
+        """What the broker has said of exactly this order lately; ``None`` when it has not."""
+        ...
+
 
 class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one check may look at; nothing else is looked at."""
@@ -81,3 +110,10 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     limits: CheckLimits
     now: datetime
     """Aware UTC, market clock."""
+    price_range: PriceRange | None = None
+    is_banned: bool | None = False
+    """``None`` when no list of the day is known."""
+    funds: FundsSeen | None = None
+    margin: MarginSeen | None = None
+    adds_risk: bool | None = None
+    """Of the very order that is judged, when that is known already."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
-from engine.core.errors import BrokerError, StorageError
+from engine.core.errors import BrokerError, StorageError, StorageTimeout
 from engine.core.events import EventKind
-from engine.core.identifiers import BrokerOrderId
+from engine.core.identifiers import BrokerOrderId, OrderNumber
 from engine.core.ledger import trade_reference
 from engine.core.orders import OrderRecord, Trade
 from engine.core.ports import BrokerReads, Clock
@@ -17,6 +18,7 @@ from engine.core.vocabulary import Severity
 from engine.execution.breaker import CircuitBreaker, Reach
 from engine.execution.days import exchange_day
 from engine.execution.notices import FillListener, Health
+from engine.execution.patience import Patience
 from engine.execution.standings import Standings
 from engine.execution.wire import reach_of
 
@@ -24,6 +26,19 @@ TRADES = "trades"
 BOOKING = "fills"
 ATTEMPTS_MAX = 10
 """Fast reads for fills that the book counts and the trades do not show; afterwards only with reconciliations."""
+
+
+class Shortfall(NamedTuple):
+    """An order whose filled quantity and trades differ; units."""
+
+    number: OrderNumber
+    filled: int
+    trades: int
+
+    @property
+    def words(self) -> str:
+        """Both figures."""
+        return f"o{self.number} is filled {self.filled}, its trades add up to {self.trades}"
 
 
 class FillCollector:
@@ -36,6 +51,7 @@ class FillCollector:
         health: Where unreadable trades and a failing listener are declared.
         clock: The day.
         breaker: Of the reading endpoints.
+        patience: How long the listener is waited for; reading the book never waits for a database that hangs.
     """
 
     def __init__(
@@ -47,8 +63,10 @@ class FillCollector:
         health: Health,
         clock: Clock,
         breaker: CircuitBreaker,
+        patience: Patience,
     ) -> None:
         self._breaker = breaker
+        self._patience = patience
         self._reads = reads
         self._standings = standings
         self._listener = listener
@@ -98,7 +116,7 @@ class FillCollector:
         ready = tuple(known for known in map(self._with_strategy, fresh) if known is not None)
         if ready:
             try:
-                await self._listener.on_trades(ready)
+                await self._hand_over(ready)
             except StorageError as error:
                 self._health.declare(
                     BOOKING,
@@ -115,6 +133,15 @@ class FillCollector:
         self._due = not complete and self._attempts < ATTEMPTS_MAX
         return True
 
+    async def end(self) -> None:
+        """Give up a booking that is still out; the ledger takes each fill once, whoever brings it again."""
+        await self._patience.end()
+
+    async def _hand_over(self, trades: tuple[Trade, ...]) -> None:
+        if self._patience.has_late:
+            raise StorageTimeout("the database has not answered since they were first tried")
+        await self._patience.ask(self._listener.on_trades(trades))
+
     def unbooked(self) -> tuple[tuple[OrderRecord, int], ...]:
         """Orders with fills that nobody has booked yet, and how many signed units those are."""
         found = []
@@ -126,8 +153,8 @@ class FillCollector:
                     found.append((standing.record, standing.record.request.side.sign * missing))
         return tuple(found)
 
-    def shortfalls(self, in_book: frozenset[BrokerOrderId]) -> dict[BrokerOrderId, str]:
-        """Orders whose filled quantity and trades differ, in words."""
+    def shortfalls(self, in_book: frozenset[BrokerOrderId]) -> dict[BrokerOrderId, Shortfall]:
+        """Orders whose filled quantity and trades differ."""
         sums: Counter[BrokerOrderId] = Counter()
         for trade in self.trades:
             sums[trade.broker_order_id] += trade.quantity
@@ -135,10 +162,8 @@ class FillCollector:
         for order_id in in_book:
             standing = self._standings.by_broker_id(order_id)
             if standing is not None and standing.record.filled_quantity != sums[order_id]:
-                found[order_id] = (
-                    f"o{standing.record.number} is filled {standing.record.filled_quantity}, "
-                    f"its trades add up to {sums[order_id]}"
-                )
+                record = standing.record
+                found[order_id] = Shortfall(record.number, record.filled_quantity, sums[order_id])
         return found
 
     def _with_strategy(self, trade: Trade) -> Trade | None:

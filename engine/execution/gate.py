@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from engine.core.commands import ModifyOrder, Violation
+from engine.core.commands import ModifyOrder, OrderChange, Violation
 from engine.core.decisions import OrderDecision, QuoteSeen, Reason
 from engine.core.identifiers import InstrumentKey, OrderNumber
 from engine.core.orders import OrderRecord, OrderRequest, OrderState
 from engine.core.ports import Clock
 from engine.core.quotes import Quote
+from engine.execution import checks_account
 from engine.execution.answers import NO_SESSION
 from engine.execution.breaker import CircuitBreaker
 from engine.execution.budgets import OrderBudget
-from engine.execution.checks import CHECKS_VERSION, check_change, check_order, notes_on
+from engine.execution.check_words import TRIGGERED
+from engine.execution.checks import CHECKS_VERSION, changed_request, check_change, check_order, notes_on
 from engine.execution.facts import CheckContext, HeldPosition, MarketFacts, SessionState
 from engine.execution.journal_writer import JournalWriter
 from engine.execution.lanes import Lane
+from engine.execution.locks import is_exit, is_resting_entry
+from engine.execution.locks_book import LockBook
 from engine.execution.notices import Health
-from engine.execution.risk import adds_risk
+from engine.execution.risk import adds_risk, basket_adds_risk
 from engine.execution.settings import CheckLimits
 from engine.execution.standings import Standings
 from engine.execution.words import grouped
@@ -39,6 +43,10 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     adds_risk: bool
     quote: Quote | None
+    is_entry: bool = True
+    """Locks keep it from going."""
+    epoch: int = 0
+    """That of the kill switch when it was judged."""
 
 
 class OrderGate:
@@ -56,6 +64,8 @@ class OrderGate:
         unbooked: Fills that the positions do not contain yet: an order and its signed units.
         budget: Whether the day has orders left for entries.
         breaker: Whether the broker's order endpoints can be reached.
+        allocated: Signed units that an order's strategy holds of its contract and product; ``None`` while not known.
+        locks: What keeps new risk out; ``None``: nothing does.
     """
 
     def __init__(
@@ -72,8 +82,11 @@ class OrderGate:
         unbooked: Callable[[], tuple[tuple[OrderRecord, int], ...]],
         budget: OrderBudget,
         breaker: CircuitBreaker,
+        allocated: Callable[[OrderRequest], int | None] = lambda _: None,
+        locks: LockBook | None = None,
     ) -> None:
         self._facts = facts
+        self._allocated = allocated
         self._standings = standings
         self._limits = limits
         self._writer = writer
@@ -84,6 +97,7 @@ class OrderGate:
         self._unbooked = unbooked
         self._budget = budget
         self._breaker = breaker
+        self._locks = locks
         self._recent: deque[OrderNumber] = deque(maxlen=RECENT_MAX)
 
     def remember(self, number: OrderNumber) -> None:
@@ -92,14 +106,58 @@ class OrderGate:
 
     def judge(self, request: OrderRequest) -> Judgement:
         """What forbids an order now, what is worth knowing about it, whether it adds risk, and on which quote."""
+        epoch = 0 if self._locks is None else self._locks.epoch
         context = self.context(request)
         risky = adds_risk(request, context)
+        context = msgspec.structs.replace(context, adds_risk=risky)
+        is_entry = risky and not is_exit(request, context)
         return Judgement(
-            violations=(*self.holds(risky=risky), *check_order(request, context)),
-            notes=notes_on(request, context),
+            violations=(
+                *self.holds(risky=risky),
+                *self._locked(is_entry=is_entry),
+                *_halted(context, is_entry=is_entry),
+                *check_order(request, context),
+            ),
+            notes=(*notes_on(request, context), *_waits(context)),
             adds_risk=risky,
             quote=context.quote,
+            is_entry=is_entry,
+            epoch=epoch,
         )
+
+    def judge_standing(self, request: OrderRequest) -> Judgement:
+        """What keeps an order from being left at the broker for later, whatever it says; its form is not judged."""
+        context = self.context(request)
+        risky = adds_risk(request, context)
+        is_entry = risky and not is_exit(request, context)
+        armed = checks_account.mode(request, msgspec.structs.replace(context, adds_risk=risky))
+        return Judgement(
+            violations=(
+                *self.holds(risky=risky),
+                *self._locked(is_entry=is_entry),
+                *(() if armed is None else (armed,)),
+            ),
+            notes=(),
+            adds_risk=risky,
+            quote=context.quote,
+            is_entry=is_entry,
+        )
+
+    def basket_adds_risk(self, requests: Sequence[OrderRequest]) -> bool:
+        """Whether orders that are filled one after the other add risk at any step."""
+        return basket_adds_risk(requests, [self.context(request) for request in requests])
+
+    def is_resting_entry(self, record: OrderRecord) -> bool:
+        """Whether a hold cancels this order, by what is held now."""
+        left = msgspec.structs.replace(record.request, quantity=max(1, record.remaining_quantity))
+        return is_resting_entry(left, self.context(left, without=record.number))
+
+    def _locked(self, *, is_entry: bool) -> tuple[Violation, ...]:
+        """What the locks keep from going."""
+        if self._locks is None:
+            return ()
+        refusals = self._locks.placement_refusals()
+        return (*refusals, *(self._locks.entry_refusals() if is_entry else ()))
 
     def decided(
         self, request: OrderRequest, reason: Reason, *, seat: str, lane: str, judgement: Judgement | None = None
@@ -115,9 +173,37 @@ class OrderGate:
             seat=seat,
             lane=lane,
             adds_risk=None if judgement is None else judgement.adds_risk,
+            held_before=self.held(request),
             checks="" if judgement is None else CHECKS_VERSION,
             notes=() if judgement is None else judgement.notes,
         )
+
+    def held(self, request: OrderRequest) -> int | None:
+        """Signed units of an order's contract and product that its strategy and the account both hold now, as far as no
+        other working order of its side and kind is to take them away.
+
+        ``None`` while either is not known; 0 when one of them holds nothing, or the two lie on different sides. A stop
+        and a target stand for each other, so one does not count against the other; a second target does: it would open.
+        """
+        allocated = self._allocated(request)
+        positions = None if allocated is None else self.positions()
+        if positions is None or allocated is None:
+            return None
+        net = sum(
+            position.signed_quantity
+            for position in positions
+            if position.instrument.key == request.instrument and position.product is request.product
+        )
+        if net * allocated <= 0:
+            return 0
+        units = min(net, allocated, key=abs)
+        spoken_for = sum(
+            order.remaining_quantity
+            for order in self._standings.working()
+            # The very same request is that of the order itself, which is being changed.
+            if order.request is not request and _is_alike(order.request, request)
+        )
+        return max(0, abs(units) - spoken_for) * (1 if units > 0 else -1)
 
     def _quote(self, request: OrderRequest) -> Quote | None:
         instrument = self._facts.instrument(request.instrument)
@@ -133,22 +219,37 @@ class OrderGate:
             message = f"o{record.number} is {record.state}; only a resting order can be modified."
             return (Violation(check="state", message=message),)
         context = self.context(record.request, without=record.number)
-        return check_change(record, command.change, context)
+        shrinks = command.change.price is None and command.change.trigger_price is None
+        shrinks = shrinks and (command.change.quantity or record.request.quantity) <= record.request.quantity
+        after = changed_request(record.request, command.change)
+        left = msgspec.structs.replace(after, quantity=max(1, after.quantity - record.filled_quantity))
+        is_entry = not shrinks and is_resting_entry(left, context)
+        return (*self._locked(is_entry=is_entry), *check_change(record, command.change, context))
+
+    def adds_risk(self, record: OrderRecord, change: OrderChange) -> bool:
+        """Whether a resting order could raise the worst case when it stands as ``change`` says."""
+        quantity = record.request.quantity if change.quantity is None else change.quantity
+        after = msgspec.structs.replace(record.request, quantity=max(1, quantity - record.filled_quantity))
+        return adds_risk(after, self.context(after, without=record.number))
 
     def context(self, request: OrderRequest, *, without: OrderNumber | None = None) -> CheckContext:
         """The figures an order is judged by now; ``without`` leaves one working order out."""
         instrument = self._facts.instrument(request.instrument)
-        working = self._standings.working(without=without)
+        working = self._standings.worst(without=without)
         rows = ((key, self._facts.instrument(key)) for key in {order.request.instrument for order in working})
         recent = (self._standings.by_number(number) for number in self._recent)
         return CheckContext(
             instrument=instrument,
             quote=None if instrument is None else self._facts.quote(instrument),
             freeze_quantity=None if instrument is None else self._facts.freeze_quantity(instrument),
-            positions=self._positions(),
+            positions=self.positions(),
             working=working,
             recent=tuple(standing.record for standing in recent if standing is not None),
             working_instruments={key: row for key, row in rows if row is not None},
+            price_range=None if instrument is None else self._facts.price_range(instrument),
+            is_banned=False if instrument is None else self._facts.is_banned(instrument),
+            funds=self._facts.funds(),
+            margin=None if instrument is None else self._facts.margin(request),
             session=_UNKNOWN_SESSION if instrument is None else self._facts.session(instrument),
             mode=self._facts.mode(),
             limits=self._limits,
@@ -188,7 +289,7 @@ class OrderGate:
             )
         return tuple(holds)
 
-    def _positions(self) -> tuple[HeldPosition, ...] | None:
+    def positions(self) -> tuple[HeldPosition, ...] | None:
         """Positions with every fill known to anyone: the same exit must not seem possible twice."""
         positions = self._facts.positions()
         if positions is None:
@@ -202,6 +303,29 @@ class OrderGate:
                 HeldPosition(instrument=instrument, product=record.request.product, signed_quantity=signed_quantity)
             )
         return tuple(held)
+
+
+def _is_alike(one: OrderRequest, other: OrderRequest) -> bool:
+    """Whether two orders take the same units of the same position in the same manner."""
+    return (one.instrument, one.product, one.side, one.order_type in TRIGGERED) == (
+        other.instrument,
+        other.product,
+        other.side,
+        other.order_type in TRIGGERED,
+    )
+
+
+def _halted(context: CheckContext, *, is_entry: bool) -> tuple[Violation, ...]:
+    """An entry waits while the market may be halted."""
+    if not context.session.halt or not is_entry:
+        return ()
+    return (Violation(check="halt", message=f"{context.session.halt}; entries wait until it moves."),)
+
+
+def _waits(context: CheckContext) -> tuple[str, ...]:
+    """What an exit is told then: it is sent, and may have to wait at the exchange."""
+    halt = context.session.halt
+    return (f"{halt}; what only takes away is sent, and trades when the market moves.",) if halt else ()
 
 
 def quote_seen(instrument: InstrumentKey, quote: Quote) -> QuoteSeen:

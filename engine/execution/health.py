@@ -20,6 +20,7 @@ def execution_health(
     view: ExecutionView,
     sending: SendingSide,
     standings: Standings,
+    spooled: int,
 ) -> ExecutionHealth:
     """Put it together; what waits is played through the budget, so ask for it at the pace of a screen, not of ticks."""
     queue = sending.queue
@@ -49,4 +50,5 @@ def execution_health(
         is_reconciled=view.is_reconciled,
         mismatches=view.mismatches,
         degraded=view.degraded,
+        spooled=spooled,
     )

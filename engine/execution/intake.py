@@ -16,13 +16,14 @@ from engine.core.decisions import EventFacts, OrderDecision, Reason
 from engine.core.errors import InvalidInput, InvariantBroken, StorageConflict, StorageError, WriterLost
 from engine.core.identifiers import TAG_RANDOM_BYTES, AccountId, IntentId, OrderNumber, order_tag
 from engine.core.orders import OrderIntent, OrderRecord, OrderRequest, OrderState, OrderTrigger
-from engine.core.ports import Clock, OrderJournal
+from engine.core.ports import Clock
 from engine.execution.book_merge import describe_change
 from engine.execution.budgets import OrderBudget
 from engine.execution.checks import TRIGGERED
-from engine.execution.gate import OrderGate
+from engine.execution.gate import Judgement, OrderGate
 from engine.execution.journal_writer import JournalWriter
 from engine.execution.lanes import Lane
+from engine.execution.plans.keys import is_plan_key
 from engine.execution.queue import Errand, OrderQueue, QueuedCommand
 from engine.execution.sender import STOPPED, OrderSender
 from engine.execution.settings import ExecutionSettings
@@ -30,6 +31,8 @@ from engine.execution.standings import CommandInFlight, Standing, Standings
 from engine.execution.words import grouped
 
 INTENT_RANDOM_BYTES = 16
+TOO_LATE = "the database took it too late"
+"""Why an intent is closed that was reported as not written and was found to be."""
 MADE_KEY_PREFIX = "made-"
 """Keys the executor makes for callers that give none."""
 TAG_ATTEMPTS = 3
@@ -50,8 +53,7 @@ class OrderIntake:
     Args:
         account: Whose orders.
         gate: Judges them.
-        journal: Knows the keys of all times.
-        writer: The pen.
+        writer: The pen; its journal knows the keys of all times.
         standings: How orders stand.
         queue: Whether there is room.
         budget: When an order may leave.
@@ -67,7 +69,6 @@ class OrderIntake:
         *,
         account: AccountId,
         gate: OrderGate,
-        journal: OrderJournal,
         writer: JournalWriter,
         standings: Standings,
         queue: OrderQueue,
@@ -80,7 +81,6 @@ class OrderIntake:
     ) -> None:
         self._account = account
         self._gate = gate
-        self._journal = journal
         self._writer = writer
         self._standings = standings
         self._queue = queue
@@ -119,30 +119,35 @@ class OrderIntake:
             return refused("key", f"An idempotency key has 1 to {most} characters, not {len(key)}.")
         # One at a time: the checks of the next order must see this one.
         async with self._turn:
+            unread: StorageError | None = None
             try:
                 known = None if key is None else await self._known(key)
             except StorageError as error:
-                return refused("journal", f"The journal cannot tell whether this key is known ({error}); nothing sent.")
+                known, unread = None, error
             if known is not None:
                 return _repeated(known.record, command.request)
+            if unread is not None and not self._writer.is_away():
+                return _unknown_key(unread)
             judgement = self._gate.judge(command.request)
             violations = judgement.violations
             if violations:
                 return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
             lane = lane_of(command.request, adds_risk=judgement.adds_risk, asked=lane)
+            if unread is not None and lane.expires:
+                return _unknown_key(unread)  # keys of the last days are in memory, which is enough for an exit
             if not self._queue.has_room(lane):
                 return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
             decision = self._gate.decided(command.request, reason, seat=seat, lane=lane.name, judgement=judgement)
             decision = msgspec.structs.replace(decision, replays=replays)
-            return await self._journal_and_queue(command.request, key, lane, decision)
+            return await self._journal_and_queue(command.request, key, lane, decision, judgement)
 
     async def _journal_and_queue(
-        self, request: OrderRequest, key: str | None, lane: Lane, decision: OrderDecision
+        self, request: OrderRequest, key: str | None, lane: Lane, decision: OrderDecision, judgement: Judgement
     ) -> Receipt:
         for _ in range(TAG_ATTEMPTS):
             intent = self._intent(request, key, decision)
             try:
-                (record,) = await self._writer.record_intents((intent,))
+                (record,) = await self._writer.record_intents((intent,), urgent=not lane.expires)
             except StorageConflict:
                 try:
                     known = None if key is None else await self._known(key)
@@ -161,15 +166,25 @@ class OrderIntake:
                 self._uncertain.append(intent.idempotency_key)
                 return refused("journal", f"The order could not be journalled ({error}); it was not sent.")
             standing = self._standings.insert(record)
-            self._gate.remember(record.number)
+            if not is_plan_key(key):  # the pieces of a plan are equal by intention
+                self._gate.remember(record.number)
             if self._is_closed():
                 # Its caller is told at once, so it is no dead letter.
                 await self._standings.settle(standing, OrderTrigger.DROP, STOPPED, message=f"Not sent: {STOPPED}.")
                 return Receipt(accepted=False, message=f"Not sent: {STOPPED}.", orders=(standing.record,))
-            queued = QueuedCommand(Errand.PLACE, record.number, lane, self._clock.monotonic(), seat=decision.seat)
+            queued = QueuedCommand(
+                Errand.PLACE,
+                record.number,
+                lane,
+                self._clock.monotonic(),
+                seat=decision.seat,
+                orders=request.iceberg_legs or 1,
+                is_entry=judgement.is_entry,
+                epoch=judgement.epoch,
+            )
             self._sender.put(queued)
             eta_s = self._eta(queued)
-            message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}."
+            message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}{self._road_words()}."
             return Receipt(accepted=True, message=message, orders=(record,), eta_s=eta_s)
         raise InvariantBroken(f"{TAG_ATTEMPTS} new tags were all taken: the source of randomness repeats itself")
 
@@ -187,6 +202,9 @@ class OrderIntake:
         if lane.expires and eta_s > self._settings.queue_expiry_s:
             words += f", unless others are cancelled it is then too old ({self._settings.queue_expiry_s:g} s)"
         return words
+
+    def _road_words(self) -> str:
+        return "; the journal is away, the spool keeps it" if self._writer.is_away() else ""
 
     def _intent(self, request: OrderRequest, key: str | None, decision: OrderDecision) -> OrderIntent:
         intent_id = self._random_bytes(INTENT_RANDOM_BYTES).hex()
@@ -206,13 +224,12 @@ class OrderIntake:
         standing = self._standings.by_key(key)
         if standing is not None:
             return standing
-        record = await self._journal.by_idempotency_key(self._account, key)
+        record = await self._writer.by_key(key)
         if record is None:
             return None
         standing = self._standings.insert(record)
         if standing.record.state is OrderState.QUEUED:
-            words = "the database took it too late"
-            await self._standings.settle(standing, OrderTrigger.DROP, words, message=f"Not sent: {words}.")
+            await self._standings.settle(standing, OrderTrigger.DROP, TOO_LATE, message=f"Not sent: {TOO_LATE}.")
         return standing
 
     async def modify(
@@ -228,10 +245,13 @@ class OrderIntake:
                 return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
             words = describe_change(command.change)
             decision = self._gate.decided(standing.record.request, reason, seat=seat, lane=lane.name)
+            urgent = not lane.expires or not self._gate.adds_risk(standing.record, command.change)
             async with standing.lock:
                 facts = EventFacts(decision=decision)
                 try:
-                    taken = await self._standings.commit(standing, OrderTrigger.MODIFY_SENT, words, facts=facts)
+                    taken = await self._standings.commit(
+                        standing, OrderTrigger.MODIFY_SENT, words, urgent=urgent, facts=facts
+                    )
                 except StorageError as error:
                     return refused("journal", f"The change could not be journalled ({error}); it was not sent.")
                 if not taken:
@@ -286,7 +306,7 @@ class OrderIntake:
                 return f"o{number} is being cancelled already."
             self._queue.withdraw(number, Errand.MODIFY)
             try:
-                await self._standings.commit(standing, OrderTrigger.CANCEL_SENT, facts=facts)
+                await self._standings.commit(standing, OrderTrigger.CANCEL_SENT, urgent=True, facts=facts)
             except WriterLost as error:
                 return f"o{number} was not cancelled: {error}."
             except StorageError as error:
@@ -299,7 +319,7 @@ class OrderIntake:
 
     async def close_uncertain(self) -> None:
         """Find intents that were refused because the database did not answer, and close those it took after all."""
-        while self._uncertain and not self._writer.lost:
+        while self._uncertain and not self._writer.lost and not self._writer.may_be_late:
             try:
                 await self._known(self._uncertain[0])
             except StorageError:
@@ -318,6 +338,10 @@ def lane_of(request: OrderRequest, *, adds_risk: bool, asked: Lane | None) -> La
         return Lane.ENTRY if asked is None else max(Lane.HEDGE, asked)
     best = Lane.STOP if request.order_type in TRIGGERED else Lane.EXIT
     return best if asked is None else max(best, asked)
+
+
+def _unknown_key(error: StorageError) -> Receipt:
+    return refused("journal", f"The journal cannot tell whether this key is known ({error}); nothing sent.")
 
 
 def _repeated(record: OrderRecord, request: OrderRequest) -> Receipt:

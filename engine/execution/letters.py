@@ -13,7 +13,7 @@ from engine.core.decisions import EventFacts, LetterState, Reason, UnsentCause
 from engine.core.execution import Attempt, DeadLetter
 from engine.core.identifiers import AccountId, OrderNumber
 from engine.core.orders import OrderEvent, OrderRecord, OrderTrigger
-from engine.core.ports import OrderJournal
+from engine.core.repositories import OrderJournal
 from engine.execution.intake import OrderIntake, refused
 from engine.execution.standings import Standing, Standings
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import msgspec
 
@@ -39,7 +39,7 @@ class ExecutionListener(Protocol):
 class FillListener(Protocol):
     """Books fills. Every fill is handed over at least once; booking it exactly once is the listener's part."""
 
-    async def on_trades(self, trades: tuple[Trade, ...]) -> None:
+    def on_trades(self, trades: tuple[Trade, ...]) -> Coroutine[Any, Any, None]:
         """Book these fills; ``strategy`` is the order's own, ``None`` for orders from outside or without one.
 
         Raises:
@@ -66,6 +66,10 @@ class Health:
     def has(self, name: str) -> bool:
         """Whether the condition holds."""
         return name in self._conditions
+
+    def say(self, sentence: str, kind: EventKind, severity: Severity = Severity.DANGER) -> None:
+        """Make a notice of something that is no condition."""
+        self._notify(Notice(kind=kind, severity=severity, text=sentence))
 
     def declare(self, name: str, sentence: str, kind: EventKind, severity: Severity = Severity.DANGER) -> None:
         """A condition holds from now on."""

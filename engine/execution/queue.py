@@ -34,11 +34,13 @@ class QueuedCommand:
         change: For modifications.
         seat: Who asked.
         orders: What a placement counts for in the broker's day: every leg of an iceberg.
+        is_entry: Whether locks keep it from going.
+        epoch: That of the kill switch when it was decided; ``None``: when it is queued.
     """
 
     __slots__ = (
-        "attempts", "change", "chosen_at", "errand", "lane", "left_at", "number", "orders", "prepared", "queued_at",
-        "released", "seat",
+        "attempts", "change", "chosen_at", "epoch", "errand", "is_entry", "lane", "left_at", "number", "orders",
+        "prepared", "queued_at", "released", "seat",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +53,8 @@ class QueuedCommand:
         change: OrderChange | None = None,
         seat: str = "",
         orders: int = 1,
+        is_entry: bool = False,
+        epoch: int | None = None,
     ) -> None:
         self.errand = errand
         self.number = number
@@ -62,6 +66,8 @@ class QueuedCommand:
         """The journal says already that it is on its way."""
         self.attempts = 0
         self.orders = orders
+        self.is_entry = is_entry
+        self.epoch = epoch
         self.chosen_at: float | None = None
         """Monotonic seconds at which it was first its turn; ``None`` while it waits."""
         self.left_at: float | None = None

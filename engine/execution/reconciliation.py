@@ -1,25 +1,36 @@
-"""Orders, fills and the ledger against the broker: at start, on reconnect, on schedule and on demand.
+"""Orders, fills, positions and triggers against the broker: at start, on reconnect, on schedule and on demand.
 
-A mismatch is an item that stays until it is explained: it makes one notice when it opens and one when it closes.
+A mismatch is an item that stays until it is gone or explained; see ``mismatches``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import msgspec
 
-from engine.core.events import EventKind
-from engine.core.orders import Trade
 from engine.core.ports import Clock
-from engine.core.vocabulary import Severity
+from engine.core.reconciling import Mismatch, MismatchKind
 from engine.execution.book_watcher import BookReading, BookWatcher
 from engine.execution.fills import FillCollector
-from engine.execution.notices import Notice
+from engine.execution.mismatches import Finding, MismatchList
 
-LedgerCheck = Callable[[tuple[Trade, ...]], Awaitable[tuple[str, ...]]]
-"""Given the broker's trades of the day: one sentence for each way in which the ledger does not agree with them."""
+OWN_KINDS = frozenset({MismatchKind.ORDER, MismatchKind.TWIN, MismatchKind.FILLS})
+"""What the book and the trades themselves tell."""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check beside the book found."""
+
+    kinds: frozenset[MismatchKind]
+    """What it looks at."""
+    found: tuple[Finding, ...] | None
+    """``None``: it could not be compared."""
+
+
+Compare = Callable[[], Awaitable[Comparison]]
+"""Compares something else with the broker: the ledger's positions, the standing triggers. Must not raise."""
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,33 +39,15 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     """Aware UTC, market clock."""
     complete: bool
-    """Both book and trades could be read; otherwise earlier mismatches stay open."""
+    """Both book and trades could be read; otherwise earlier mismatches stay as they are."""
     orders: int
     trades: int
     mismatches: tuple[str, ...]
-
-
-class MismatchList:
-    """Open mismatches by a key that stays the same while the mismatch does."""
-
-    def __init__(self, notify: Callable[[Notice], None]) -> None:
-        self._notify = notify
-        self._open: dict[str, str] = {}
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """What is not explained, oldest first."""
-        return tuple(self._open.values())
-
-    def update(self, found: Mapping[str, str]) -> None:
-        """Open what is new, close what is gone."""
-        for key, sentence in found.items():
-            if key not in self._open:
-                self._notify(Notice(kind=EventKind.ORDER, severity=Severity.DANGER, text=f"Mismatch: {sentence}."))
-            self._open[key] = sentence
-        for key in [key for key in self._open if key not in found]:
-            sentence = self._open.pop(key)
-            self._notify(Notice(kind=EventKind.ORDER, severity=Severity.INFO, text=f"Explained: {sentence}."))
+    """Open ones, in words."""
+    is_settled: bool = True
+    """Nothing was seen that another reading has to confirm."""
+    not_compared: tuple[MismatchKind, ...] = ()
+    """What could not be compared."""
 
 
 class Reconciler:
@@ -64,8 +57,8 @@ class Reconciler:
         watcher: Reads the book.
         fills: Reads the trades.
         clock: When.
-        notify: For mismatches.
-        ledger_check: The portfolio's side, when there is one.
+        mismatches: Where differences are listed.
+        checks: What is compared beside orders and fills.
     """
 
     def __init__(
@@ -74,41 +67,66 @@ class Reconciler:
         watcher: BookWatcher,
         fills: FillCollector,
         clock: Clock,
-        notify: Callable[[Notice], None],
-        ledger_check: LedgerCheck | None,
+        mismatches: MismatchList,
+        checks: Sequence[Compare] = (),
     ) -> None:
         self._watcher = watcher
         self._fills = fills
         self._clock = clock
-        self._ledger_check = ledger_check
-        self._mismatches = MismatchList(notify)
+        self._checks = tuple(checks)
+        self.list = mismatches
         self.last: Reconciliation | None = None
 
     @property
     def mismatches(self) -> tuple[str, ...]:
-        """What is not explained."""
-        return self._mismatches.sentences
+        """What is open, in words."""
+        return self.list.sentences
+
+    @property
+    def items(self) -> tuple[Mismatch, ...]:
+        """All that is listed."""
+        return self.list.items
 
     async def reconcile(self) -> Reconciliation:
         """Read book and trades, let the orders follow, hand new fills over, and list what does not agree."""
         reading = await self._watcher.read()
         complete = reading is not None and await self._fills.collect(frozenset(reading.rows))
+        not_compared: tuple[MismatchKind, ...] = ()
         if reading is not None and complete:
-            self._mismatches.update(await self._find(reading))
+            compared = set(OWN_KINDS)
+            found = self._own(reading)
+            for check in self._checks:
+                comparison = await check()
+                if comparison.found is None:
+                    not_compared += tuple(sorted(comparison.kinds))
+                    continue
+                compared |= comparison.kinds
+                found += comparison.found
+            await self.list.update(found, frozenset(compared))
         self.last = Reconciliation(
             at=self._clock.market_now(),
             complete=complete,
             orders=0 if reading is None else len(reading.rows),
             trades=len(self._fills.trades),
             mismatches=self.mismatches,
+            is_settled=not self.list.has_doubts,
+            not_compared=not_compared,
         )
         return self.last
 
-    async def _find(self, reading: BookReading) -> dict[str, str]:
-        found = {f"missing {number}": sentence for number, sentence in self._watcher.missing.items()}
-        found.update({f"twin {order_id}": sentence for order_id, sentence in self._watcher.twins.items()})
-        shortfalls = self._fills.shortfalls(frozenset(reading.rows))
-        found.update({f"fills {order_id}": sentence for order_id, sentence in shortfalls.items()})
-        if self._ledger_check is not None:
-            found.update({f"ledger {sentence}": sentence for sentence in await self._ledger_check(self._fills.trades)})
+    def _own(self, reading: BookReading) -> list[Finding]:
+        found = [
+            # The watcher has missed it in several good readings before it says so.
+            Finding(
+                kind=MismatchKind.ORDER, subject=f"o{number}", words=words, ours="there", theirs="none", is_settled=True
+            )
+            for number, words in self._watcher.missing.items()
+        ]
+        found += [
+            Finding(kind=MismatchKind.TWIN, subject=order_id, words=words, ours="1", theirs="2", is_settled=True)
+            for order_id, words in self._watcher.twins.items()
+        ]
+        for order_id, lack in self._fills.shortfalls(frozenset(reading.rows)).items():
+            ours, theirs = str(lack.filled), str(lack.trades)
+            found.append(Finding(kind=MismatchKind.FILLS, subject=order_id, words=lack.words, ours=ours, theirs=theirs))
         return found

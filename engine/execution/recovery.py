@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from engine.core.decisions import EventFacts, LetterState, UnsentCause
 from engine.core.orders import OrderState, OrderTrigger
-from engine.core.ports import Clock, OrderJournal
+from engine.core.ports import Clock
+from engine.core.repositories import OrderJournal
 from engine.execution.queue import Errand
 from engine.execution.resolution import Lookup
 from engine.execution.sender import STOPPED

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Callable
 
 from engine.core.decisions import UnsentCause
 from engine.core.errors import InvariantBroken, StorageError, WriterLost
+from engine.core.identifiers import OrderNumber
 from engine.core.orders import OrderState, OrderTrigger
-from engine.core.ports import Clock, OrderRoad
+from engine.core.ports import Clock, LastLook, OrderRoad
 from engine.execution.answers import AnswerDesk
 from engine.execution.breaker import CircuitBreaker, Reach
 from engine.execution.budget_watch import BudgetWatch
 from engine.execution.budgets import OrderBudget
+from engine.execution.locks_book import LockBook
 from engine.execution.queue import Errand, OrderQueue, QueuedCommand
 from engine.execution.settings import ExecutionSettings
 from engine.execution.standings import Standing, Standings
@@ -40,6 +43,7 @@ class OrderSender:
         watch: Says when the budget comes near its end.
         breaker: Of the order endpoints.
         answers: What follows from the end of a request.
+        locks: Looked at before the first byte of whatever leaves; ``None``: nothing is locked.
         settings: Intervals and limits.
         clock: Time.
     """
@@ -56,8 +60,10 @@ class OrderSender:
         answers: AnswerDesk,
         settings: ExecutionSettings,
         clock: Clock,
+        locks: LockBook | None = None,
     ) -> None:
         self._road = road
+        self._locks = locks
         self._standings = standings
         self._queue = queue
         self._budget = budget
@@ -68,7 +74,7 @@ class OrderSender:
         self._clock = clock
         self._wakeup = Wakeup(clock)
         self._wire: set[asyncio.Task[None]] = set()
-        self._held_until = 0.0
+        self._held_until = dict.fromkeys((False, True), 0.0)
         self._closed = False
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
@@ -85,6 +91,8 @@ class OrderSender:
 
     def put(self, command: QueuedCommand) -> None:
         """Queue an errand whose order is journalled."""
+        if command.epoch is None and self._locks is not None:
+            command.epoch = self._locks.epoch
         self._queue.put(command)
         self._wakeup.set()
 
@@ -147,6 +155,17 @@ class OrderSender:
         await self._close(command, reason, UnsentCause.NONE)
         return True
 
+    async def drop(self, chosen: Callable[[QueuedCommand], bool], reason: str) -> tuple[OrderNumber, ...]:
+        """Close waiting errands that are ``chosen``; returns the orders whose placement was dropped."""
+        dropped = []
+        for command in [command for command in self._queue if chosen(command)]:
+            if not self._queue.remove(command):
+                continue  # it left, or was withdrawn, while another one was being closed
+            await self._close(command, reason, UnsentCause.NONE)
+            if command.errand is Errand.PLACE:
+                dropped.append(command.number)
+        return tuple(dropped)
+
     async def _send_due(self) -> float | None:
         """Send all that may leave now; the seconds until more may, ``None`` when nothing waits."""
         while not self._closed:
@@ -163,6 +182,12 @@ class OrderSender:
             if released is not None:
                 command.released = released
                 self._queue.remove(command)
+                words = self._withheld(command)
+                if words:
+                    if command.is_placement:
+                        self._budget.give_back(released, orders=command.orders)
+                    await self._close(command, words, UnsentCause.NONE, quietly=False)
+                    continue
                 self._launch(command)
         return None
 
@@ -176,7 +201,7 @@ class OrderSender:
             wait = self._budget.wait(lane, placement=command.is_placement, orders=command.orders)
             wait = max(wait, self._breaker.wait(urgent=not lane.expires))
             if not command.prepared:
-                wait = max(wait, self._held_until - now)
+                wait = max(wait, self._held_until[not lane.expires] - now)
             if wait <= 0:
                 return command, None
             if math.isfinite(wait):  # for ever means: until the request that is being tried has ended, which wakes us
@@ -199,12 +224,15 @@ class OrderSender:
                 self._queue.remove(command)
                 return
             try:
-                await self._standings.commit(standing, OrderTrigger.SEND, sent_at=self._clock.market_now())
+                await self._standings.commit(
+                    standing, OrderTrigger.SEND, urgent=not command.lane.expires, sent_at=self._clock.market_now()
+                )
             except WriterLost:
                 self.close()
                 return
             except StorageError as error:
-                self._held_until = self._clock.monotonic() + self._settings.journal_retry_s
+                # What is urgent may have the spool's road: it does not wait for what has not.
+                self._held_until[not command.lane.expires] = self._clock.monotonic() + self._settings.journal_retry_s
                 logger.warning("o%s is held back, the journal does not take it: %s", command.number, error)
                 return
         command.prepared = True
@@ -263,7 +291,7 @@ class OrderSender:
         if command.errand is Errand.PLACE:
             if record.tag is None or record.state is not OrderState.SENDING:
                 raise InvariantBroken(f"o{record.number} is about to be sent in state {record.state} with {record.tag}")
-            return await ask(self._road.place_order(record.request, record.tag))
+            return await ask(self._road.place_order(record.request, record.tag, last_look=self._last_look(command)))
         if record.broker_order_id is None:
             raise InvariantBroken(f"a {command.errand} of o{record.number} is on its way without a broker's id")
         in_flight = standing.command
@@ -272,8 +300,26 @@ class OrderSender:
         if command.change is None:
             return await ask(self._road.cancel_order(record.broker_order_id, record.request.variety))
         return await ask(
-            self._road.modify_order(record.broker_order_id, record.request.variety, record.request, command.change)
+            self._road.modify_order(
+                record.broker_order_id,
+                record.request.variety,
+                record.request,
+                command.change,
+                last_look=self._last_look(command),
+            )
         )
+
+    def _withheld(self, command: QueuedCommand) -> str:
+        """Why an errand may not leave by now; empty when it may."""
+        if self._locks is None:
+            return ""
+        return self._locks.withheld(is_entry=command.is_entry, epoch=command.epoch or 0)
+
+    def _last_look(self, command: QueuedCommand) -> LastLook | None:
+        """The same question for the road, which asks it when its connection stands."""
+        if self._locks is None:
+            return None
+        return self._locks.last_look(is_entry=command.is_entry, epoch=command.epoch or 0)
 
     def _standing(self, command: QueuedCommand) -> Standing:
         standing = self._standings.by_number(command.number)

@@ -8,13 +8,15 @@ from datetime import timedelta
 from engine.core.events import EventKind
 from engine.core.identifiers import AccountId
 from engine.core.orders import OrderEvent, OrderRecord, OrderTrigger
-from engine.core.ports import Clock, OrderJournal, OrderRoad
+from engine.core.ports import Clock, OrderRoad
+from engine.core.repositories import OrderJournal
 from engine.execution.answers import AnswerDesk
 from engine.execution.breaker import CircuitBreaker, Endpoint
 from engine.execution.budget_watch import BudgetWatch
 from engine.execution.budgets import OrderBudget
 from engine.execution.lanes import Lane
 from engine.execution.latencies import Latencies, LatencyStep
+from engine.execution.locks_book import LockBook
 from engine.execution.notices import Health, Notice
 from engine.execution.queue import OrderQueue
 from engine.execution.sender import OrderSender
@@ -41,6 +43,7 @@ class SendingSide:
         on_known: Told when the broker has given an order its id.
         server_offset_s: Seconds the broker's clock is ahead of this machine's.
         server_uncertainty_s: How far that may be off, either way; ``None`` while nothing is known.
+        locks: Looked at before whatever leaves.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class SendingSide:
         on_known: Callable[[Standing], None],
         server_offset_s: Callable[[], float],
         server_uncertainty_s: Callable[[], float | None],
+        locks: LockBook | None = None,
     ) -> None:
         self._account = account
         self._journal = journal
@@ -96,6 +100,7 @@ class SendingSide:
             answers=answers,
             settings=settings,
             clock=clock,
+            locks=locks,
         )
 
     async def restore(self) -> None:

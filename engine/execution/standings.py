@@ -6,7 +6,7 @@ Each order has a lock; whoever changes it holds the lock from reading the record
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,9 +15,11 @@ import msgspec
 from engine.core.commands import OrderChange
 from engine.core.decisions import NO_FACTS, EventFacts
 from engine.core.errors import StorageError, WriterLost
-from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber, OrderTag
+from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber, OrderTag, StrategyNumber
 from engine.core.orders import BrokerOrder, OrderEvent, OrderRecord, OrderState, OrderTrigger
-from engine.core.ports import Clock, OrderJournal
+from engine.core.ports import Clock
+from engine.core.repositories import OrderJournal
+from engine.execution.journal_access import JournalAway
 from engine.execution.journal_writer import JournalWriter
 from engine.execution.queue import Errand
 from engine.execution.resolution import Lookup
@@ -66,6 +68,18 @@ class Standing:
         """Good reads of the book in a row that did not show it."""
         self.answered_at: float | None = None
         """Monotonic seconds at which the broker gave its id to this engine; ``None`` when nobody saw it."""
+
+    def at_worst(self) -> OrderRecord:
+        """The order with the most units it may have by now."""
+        record, quantity = self.record, self.record.request.quantity
+        change = self.command.change if self.command is not None else None
+        if change is not None and change.quantity is not None:
+            quantity = max(quantity, change.quantity)
+        if self.merged_row is not None:
+            quantity += self.merged_row.to_come
+        if quantity == record.request.quantity:
+            return record
+        return msgspec.structs.replace(record, request=msgspec.structs.replace(record.request, quantity=quantity))
 
     @property
     def is_open_question(self) -> bool:
@@ -152,16 +166,23 @@ class Standings:
         """Records that may still trade."""
         return tuple(standing.record for standing in self._active.values() if standing.record.number != without)
 
+    def worst(self, *, without: OrderNumber | None = None) -> tuple[OrderRecord, ...]:
+        """The same as large as each may be: a change without an answer as made, legs of an iceberg as come."""
+        return tuple(standing.at_worst() for standing in self._active.values() if standing.record.number != without)
+
     async def commit(
         self,
         standing: Standing,
         trigger: OrderTrigger,
         detail: str = "",
         *,
+        urgent: bool = False,
         facts: EventFacts = NO_FACTS,
         **changes: Any,  # noqa: ANN401 - fields of the record
     ) -> bool:
         """Take a step that must be durable before something is done; holds good only when the journal has it.
+
+        An ``urgent`` one may be kept by the spool instead.
 
         Returns:
             Whether the table lists the step; nothing is written when it does not.
@@ -174,9 +195,9 @@ class Standings:
             return False
         event = self._stamped(taken.event, facts)
         try:
-            await self._writer.commit(taken.record, (event,))
-        except WriterLost:
-            raise
+            await self._writer.commit(taken.record, (event,), urgent=urgent)
+        except (WriterLost, JournalAway):
+            raise  # nothing was tried
         except StorageError as error:
             # A write that timed out may have been made: the journal is told once more how the order really stands.
             said = refused_step(standing.record, trigger, taken.event.at, f"not done, the journal failed: {error}")
@@ -223,6 +244,25 @@ class Standings:
             events = tuple(self._stamped(taken.event, facts) for taken in steps)
             self._replace(standing, steps[-1].record, events)
             await self._writer.settle(standing.record, events)
+
+    async def take_strategy(self, number: OrderNumber, strategy: StrategyNumber | None) -> None:
+        """The journal knows an order under this strategy, and has written so."""
+        standing = self._by_number.get(number)
+        if standing is not None:
+            async with standing.lock:
+                request = msgspec.structs.replace(standing.record.request, strategy=strategy)
+                self._replace(standing, msgspec.structs.replace(standing.record, request=request), ())
+
+    async def write_again(self, numbers: Iterable[OrderNumber]) -> None:
+        """Write how these orders stand once more.
+
+        After a time without the journal, a write that was given up may have come later than the newest one.
+        """
+        for number in numbers:
+            standing = self._by_number.get(number)
+            if standing is not None:
+                async with standing.lock:
+                    await self._writer.settle(standing.record, ())
 
     async def amend(self, standing: Standing, **changes: Any) -> None:  # noqa: ANN401 - fields of the record
         """Change fields without a step: a fill that grew, a price the broker confirmed, new words."""

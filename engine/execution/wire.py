@@ -15,6 +15,7 @@ from engine.core.errors import (
     OutcomeUnknown,
     RateLimited,
     SessionExpired,
+    Withheld,
 )
 from engine.core.identifiers import BrokerOrderId
 from engine.execution.breaker import Reach
@@ -36,6 +37,8 @@ class Answer(Enum):
     """A definite no."""
     NOT_SENT = auto()
     """Provably nothing left this machine."""
+    WITHHELD = auto()
+    """Nothing left this machine, because nothing may leave it any more."""
     NO_SESSION = auto()
     """Turned away at the door: the day's login is over."""
     TOO_FAST = auto()
@@ -77,6 +80,8 @@ async def ask(request: Awaitable[BrokerOrderId]) -> Outcome:
         return Outcome(answer=Answer.REFUSED, words=str(error))
     except BrokerUnavailable as error:
         return Outcome(answer=Answer.NOT_SENT, words=str(error), reach=reach_of(error))
+    except Withheld as error:
+        return Outcome(answer=Answer.WITHHELD, words=str(error), reach=Reach.UNCLEAR)
     except SessionExpired as error:
         return Outcome(answer=Answer.NO_SESSION, words=str(error))
     except RateLimited as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
+PAISA = Decimal("0.01")
 _SMALL = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
 
 
@@ -23,6 +24,11 @@ def grouped_decimal(value: Decimal) -> str:
     sign, text = ("-", f"{-value:f}") if value < 0 else ("", f"{value:f}")
     whole, point, places = text.partition(".")
     return f"{sign}{grouped(int(whole))}{point}{places}"
+
+
+def rupees(value: Decimal) -> str:
+    """An amount to the paisa, for sentences."""
+    return grouped_decimal(value.quantize(PAISA, ROUND_HALF_UP))
 
 
 def counted_lots(count: int) -> str:

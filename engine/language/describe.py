@@ -10,29 +10,49 @@ from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CancelPlan,
     CloseDeadLetter,
     Command,
+    ConvertPosition,
     CreateStrategy,
+    DeleteGtt,
+    ExitPositions,
+    ExplainMismatch,
     GoTo,
+    HoldRisk,
+    KillSwitch,
+    MakePlan,
+    ModifyGtt,
     ModifyOrder,
     MoveQuantity,
     MoveTape,
+    PlaceBasket,
+    PlaceGtt,
     PlaceOrder,
     Quit,
+    Reconcile,
+    ReleaseHold,
     ReplayDeadLetter,
     ResolveUnknown,
     ScreenWish,
+    SetHousekeeping,
     SetMark,
     SetMode,
     ShowChain,
     ShowChart,
+    SteerPlan,
+    Unlock,
 )
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
+from engine.core.plans import Manner
 from engine.core.vocabulary import InstrumentKind, Mode, Variety
 from engine.language.contracts import KINDS, date_words, quantity_words
+from engine.language.errand_words import conversion_words, gtt_words, kill_words
+from engine.language.exit_words import exit_words
 from engine.language.numbers import plain, price_text
+from engine.language.plans import manner_text, waiting_text
 from engine.language.prices import BROKER_BAND_WORD
 from engine.language.resolver import BROKER_PROTECTION, Resolver
 from engine.language.tape import tape_words
@@ -41,14 +61,40 @@ from engine.language.tape import tape_words
 def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
     """The sentence that asks for ``command``."""
     match command:
-        case PlaceOrder(request=request):
-            return _order(request, resolver)
+        case PlaceOrder(request=request, manner=manner):
+            return _order(request, resolver, manner)
+        case PlaceBasket(legs=legs):
+            return " & ".join(_order(leg, resolver) for leg in legs)
+        case MakePlan():
+            return waiting_text(command, lambda test: _watched(test.instrument, resolver))
+        case CancelPlan(number=number):
+            return f"cancel p{number}"
+        case SteerPlan(number=number, turn=turn):
+            return f"{turn} p{number}"
+        case HoldRisk():
+            return "hold"
+        case ReleaseHold():
+            return "release"
+        case KillSwitch():
+            return kill_words(command)
+        case Unlock(account=account):
+            return "unlock" if account is None else f"unlock {account}"
+        case PlaceGtt():
+            return f"leave a trigger for {gtt_words(command.request)}"
+        case ModifyGtt(trigger_id=trigger_id):
+            return f"change trigger {trigger_id} to {gtt_words(command.request)}"
+        case DeleteGtt(trigger_id=trigger_id):
+            return f"take trigger {trigger_id} back"
+        case ConvertPosition():
+            return conversion_words(command, _instrument_words(command.instrument, command.quantity, resolver))
         case ModifyOrder():
             return _modify(command, resolver)
         case CancelOrders(everything=True):
             return "cancel all"
         case CancelOrders(numbers=numbers):
             return " ".join(["cancel", *(f"o{number}" for number in numbers)])
+        case ExitPositions():
+            return exit_words(command)
         case CreateStrategy(name=name):
             return f"new {name}"
         case ArchiveStrategy(number=number):
@@ -63,6 +109,12 @@ def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
             return " ".join(["send again", *(f"o{number}" for number in numbers)])
         case CloseDeadLetter(numbers=numbers):
             return " ".join(["close", *(f"o{number}" for number in numbers)])
+        case Reconcile():
+            return "compare with the broker"
+        case ExplainMismatch(mismatch=name, words=words):
+            return f"explain {name}: {words}"
+        case SetHousekeeping(strategy=strategy, on=on):
+            return f"housekeeping {'on' if on else 'off'} {strategy}"
         case AcknowledgeEvent(sequence=sequence):
             return f"acknowledge events up to {sequence}"
         case ShowChain(underlying=underlying, expiry_label=label):
@@ -93,14 +145,18 @@ def contract_words(instrument: Instrument) -> str:
 
 
 def _chart(wish: ShowChart, resolver: Resolver) -> str:
-    """By the name of the underlying where it is its index."""
-    instrument = resolver.instrument(wish.instrument)
-    words = str(wish.instrument) if instrument is None else contract_words(instrument)
+    words = _watched(wish.instrument, resolver)
+    return f"chart {words}" if wish.interval is None else f"chart {words} {wish.interval.minutes}m"
+
+
+def _watched(key: InstrumentKey, resolver: Resolver) -> str:
+    """An instrument that is looked at: by the name of the underlying where it is its index."""
     for name in resolver.underlyings():
         index = resolver.index(name)
-        if index is not None and index.key == wish.instrument:
-            words = name.casefold()
-    return f"chart {words}" if wish.interval is None else f"chart {words} {wish.interval.minutes}m"
+        if index is not None and index.key == key:
+            return name.casefold()
+    instrument = resolver.instrument(key)
+    return str(key) if instrument is None else contract_words(instrument)
 
 
 def _instrument_words(key: InstrumentKey, units: int, resolver: Resolver) -> tuple[str, str]:
@@ -110,7 +166,7 @@ def _instrument_words(key: InstrumentKey, units: int, resolver: Resolver) -> tup
     return quantity_words(units, instrument.lot_size), contract_words(instrument)
 
 
-def _order(request: OrderRequest, resolver: Resolver) -> str:
+def _order(request: OrderRequest, resolver: Resolver, manner: Manner | None = None) -> str:
     quantity, contract = _instrument_words(request.instrument, request.quantity, resolver)
     words = [request.side.casefold(), quantity, contract]
     if request.trigger_price is not None:
@@ -124,6 +180,8 @@ def _order(request: OrderRequest, resolver: Resolver) -> str:
     words += [request.product.casefold(), request.validity.casefold()]
     if request.variety is not Variety.REGULAR:
         words.append(f"({request.variety})")
+    if manner is not None:
+        words.append(manner_text(manner))
     if request.strategy is not None:
         words += ["into", str(request.strategy)]
     return " ".join(words)

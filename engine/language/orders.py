@@ -7,24 +7,25 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from engine.core.commands import CancelOrders, ModifyOrder, OrderChange, PlaceOrder
+from engine.core.commands import CancelOrders, CancelPlan, ModifyOrder, OrderChange, PlaceOrder
 from engine.core.identifiers import OrderNumber, StrategyNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRecord, OrderRequest
+from engine.core.plans import Chase, Manner
 from engine.core.vocabulary import OrderType, Product, Side, Validity
 from engine.language.contracts import QUANTITY_CHOICES, quantity_of, read_contract, read_quantity, units_of
 from engine.language.cursor import Cursor, SentenceInvalid
 from engine.language.numbers import NUMBER_LENGTH_MAX, read_number
-from engine.language.prices import Price, price_of_quote, read_number_price, read_price
+from engine.language.plans import MANNERS, is_plan, read_cancel_plan, read_manner
+from engine.language.prices import Price, default_limit, price_of_quote, read_number_price, read_price
 from engine.language.resolver import Resolver
 from engine.language.targets import read_strategy
 from engine.language.tokens import Token
 
 PRODUCTS: Final = {"mis": Product.MIS, "nrml": Product.NRML}
 VALIDITIES: Final = {"day": Validity.DAY, "ioc": Validity.IOC}
-UNAVAILABLE_OPTIONS: Final = ("chase", "twap", "iceberg")
-OPTION_WORDS: Final = ("@", "stop", *PRODUCTS, *VALIDITIES, "into")
-AFTER_CONTRACT: Final = "After the contract: @ price, stop, mis, nrml, day, ioc, into."
+OPTION_WORDS: Final = ("@", "stop", *PRODUCTS, *VALIDITIES, *MANNERS, "into")
+AFTER_CONTRACT: Final = "After the contract: @ price, stop, mis, nrml, day, ioc, chase, twap, iceberg, into."
 CHANGE_WORDS: Final = ("@", "stop")
 
 _ORDER = re.compile(rf"o(?P<number>\d{{1,{NUMBER_LENGTH_MAX - 2}}})", re.ASCII)
@@ -40,10 +41,13 @@ class _Options:
         self.product: tuple[Token, Product] | None = None
         self.validity: tuple[Token, Validity] | None = None
         self.strategy: StrategyNumber | None = None
+        self.manner: tuple[Token, Manner] | None = None
 
 
 def read_order(cursor: Cursor, resolver: Resolver, side: Side) -> PlaceOrder:
-    """Read what follows ``buy`` or ``sell``. Without a price it is a limit at the touch of this moment."""
+    """Read what follows ``buy`` or ``sell``. Without a price it is a limit at the touch of this moment, or
+    in the middle of an option's wide spread.
+    """
     quantity = read_quantity(cursor)
     instrument = read_contract(cursor, resolver)
     units = units_of(cursor, quantity, instrument.lot_size)
@@ -52,7 +56,7 @@ def read_order(cursor: Cursor, resolver: Resolver, side: Side) -> PlaceOrder:
     if price is None:
         if options.stop is not None:
             raise cursor.missing("A stop needs its price: @ 229.40 for a limit, or @ mkt 1%.", ("@",))
-        price = Price(limit=price_of_quote(cursor, resolver, instrument, side, word="touch", place=None))
+        price = Price(limit=_usual_limit(cursor, resolver, instrument, side, options))
     defaults = resolver.defaults
     return PlaceOrder(
         request=OrderRequest(
@@ -66,8 +70,17 @@ def read_order(cursor: Cursor, resolver: Resolver, side: Side) -> PlaceOrder:
             validity=options.validity[1] if options.validity else defaults.validity,
             market_protection=price.market_protection,
             strategy=options.strategy,
-        )
+        ),
+        manner=options.manner[1] if options.manner else None,
     )
+
+
+def _usual_limit(cursor: Cursor, resolver: Resolver, instrument: Instrument, side: Side, options: _Options) -> Decimal:
+    """The limit of an order without a price; one that follows the touch begins where it would rest."""
+    if options.manner is not None and isinstance(options.manner[1], Chase):
+        word = "bid" if side is Side.BUY else "ask"
+        return price_of_quote(cursor, resolver, instrument, side, word=word, place=None)
+    return default_limit(cursor, resolver, instrument, side)
 
 
 def _order_type(price: Price, stop: Decimal | None) -> OrderType:
@@ -101,6 +114,10 @@ def _read_options(cursor: Cursor, resolver: Resolver, instrument: Instrument, si
                 raise cursor.wrong(f'"{token.text}" after "{options.validity[0].text}": one validity only.', token)
             cursor.skip()
             options.validity = (token, VALIDITIES[word])
+        elif word in MANNERS:
+            if options.manner is not None:
+                raise cursor.wrong(f'"{token.text}" after "{options.manner[0].text}": one manner only.', token)
+            options.manner = (token, read_manner(cursor))
         elif word == "into":
             cursor.skip()
             options.strategy = read_strategy(cursor, resolver).number
@@ -113,8 +130,6 @@ def _read_options(cursor: Cursor, resolver: Resolver, instrument: Instrument, si
 
 
 def _option_refused(cursor: Cursor, token: Token) -> SentenceInvalid:
-    if token.word in UNAVAILABLE_OPTIONS:
-        return cursor.wrong(f'"{token.text}" is not available in this version. {AFTER_CONTRACT}', token, OPTION_WORDS)
     if read_number(token.text) is not None:
         return cursor.wrong(f'A price is written after "@": @ {token.text}.', token, ("@",))
     return cursor.wrong(f'"{token.text}" does not fit here. {AFTER_CONTRACT}', token, OPTION_WORDS)
@@ -180,8 +195,10 @@ def read_modify(cursor: Cursor, resolver: Resolver) -> ModifyOrder:
     return ModifyOrder(number=record.number, change=OrderChange(quantity=quantity, price=price, trigger_price=stop))
 
 
-def read_cancel(cursor: Cursor, resolver: Resolver) -> CancelOrders:
-    """Read what follows ``cancel``: orders, or ``all``."""
+def read_cancel(cursor: Cursor, resolver: Resolver) -> CancelOrders | CancelPlan:
+    """Read what follows ``cancel``: orders, a plan, or ``all``."""
+    if is_plan(cursor.peek()):
+        return read_cancel_plan(cursor)
     choices = (*order_choices(resolver), "all")
     if cursor.accept("all"):
         cursor.finish("Nothing follows all.")
@@ -189,7 +206,7 @@ def read_cancel(cursor: Cursor, resolver: Resolver) -> CancelOrders:
     token = cursor.peek()
     if token is not None and not _ORDER.fullmatch(token.word) and not token.word.startswith("o"):
         raise cursor.wrong(
-            f'"{token.text}" is not an order. Write cancel o40 o41, or cancel all.',
+            f'"{token.text}" is not an order. Write cancel o40 o41, cancel p1, or cancel all.',
             token,
             choices,
         )

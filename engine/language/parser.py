@@ -7,7 +7,6 @@ out are known and refused as such, never taken for something else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -23,10 +22,13 @@ from engine.core.commands import (
     ShowChain,
     ShowChart,
 )
+from engine.core.plans import PlanTurn
 from engine.core.vocabulary import Side
 from engine.language.charts import read_chart
 from engine.language.cursor import Cursor, SentenceInvalid, nearest
+from engine.language.exits import read_exit
 from engine.language.orders import read_cancel, read_modify, read_order
+from engine.language.plans import is_plan, read_at, read_turn, read_when
 from engine.language.resolver import Resolver
 from engine.language.screens import read_arm, read_disarm, read_go, read_mark, read_quit, read_rules, read_show
 from engine.language.tape import read_pause, read_play, read_seek, read_speed, read_step
@@ -46,6 +48,33 @@ def _sell(cursor: Cursor, resolver: Resolver) -> Command:
     return read_order(cursor, resolver, Side.SELL)
 
 
+def _at(cursor: Cursor, resolver: Resolver) -> Command:
+    return read_at(cursor, resolver, parse)
+
+
+def _when(cursor: Cursor, resolver: Resolver) -> Command:
+    return read_when(cursor, resolver, parse)
+
+
+def _pause(cursor: Cursor, resolver: Resolver) -> Command | ScreenWish:
+    """A plan's turn with a plan, the tape's without one."""
+    if is_plan(cursor.peek()):
+        return read_turn(cursor, PlanTurn.PAUSE)
+    return read_pause(cursor, resolver)
+
+
+def _resume(cursor: Cursor, _resolver: Resolver) -> Command:
+    return read_turn(cursor, PlanTurn.RESUME)
+
+
+def _hurry(cursor: Cursor, _resolver: Resolver) -> Command:
+    return read_turn(cursor, PlanTurn.HURRY)
+
+
+def _patient(cursor: Cursor, _resolver: Resolver) -> Command:
+    return read_turn(cursor, PlanTurn.PATIENT)
+
+
 READERS: Final[Mapping[str, Reader]] = {
     "buy": _buy,
     "sell": _sell,
@@ -54,18 +83,24 @@ READERS: Final[Mapping[str, Reader]] = {
     "move": read_move,
     "new": read_new,
     "archive": read_archive,
+    "exit": read_exit,
     "show": read_show,
     "chart": read_chart,
     "go": read_go,
     "rules": read_rules,
     "mark": read_mark,
     "play": read_play,
-    "pause": read_pause,
+    "pause": _pause,
     "speed": read_speed,
     "seek": read_seek,
     "step": read_step,
     "arm": read_arm,
     "disarm": read_disarm,
+    "at": _at,
+    "when": _when,
+    "resume": _resume,
+    "hurry": _hurry,
+    "patient": _patient,
     "quit": read_quit,
 }
 """First words that this version carries out."""
@@ -81,7 +116,6 @@ UNAVAILABLE: Final = frozenset(
         "bfly",
         "cal",
         "ratio",
-        "exit",
         "roll",
         "shift",
         "scale",
@@ -102,9 +136,6 @@ UNAVAILABLE: Final = frozenset(
     }
 )
 """First words of the grammar that this version does not carry out."""
-
-_COMPLETE_TIME = re.compile(r"([01]?\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
-_BROKEN_TIME = re.compile(r"(?P<hours>\d{1,2})[.h](?P<minutes>\d{2})", re.ASCII)
 
 
 def interpret(text: str, resolver: Resolver) -> Interpretation:
@@ -141,9 +172,6 @@ def parse(text: str, resolver: Resolver) -> Command | ScreenWish:
     if reader is not None:
         cursor.skip()
         return reader(cursor, resolver)
-    if first.word in {"at", "when"}:
-        cursor.skip()
-        raise _plan_refused(cursor, first.word)
     if first.word in UNAVAILABLE:
         raise cursor.wrong(
             f'"{first.text}" is not available in this version. Available: {", ".join(READERS)}.', first, READERS
@@ -151,21 +179,3 @@ def parse(text: str, resolver: Resolver) -> Command | ScreenWish:
     near = nearest(first.text, [*READERS, *UNAVAILABLE])
     hint = f"Nearest: {near[0]} (Tab takes it)." if near else f"Commands: {', '.join(READERS)}."
     raise cursor.wrong(f'"{first.text}" is not a command. {hint}', first, near or READERS)
-
-
-def _plan_refused(cursor: Cursor, word: str) -> SentenceInvalid:
-    """A plan (``at …``, ``when …``) is not carried out yet; a broken time is said first, as it would be later."""
-    token = cursor.take(
-        "Needs a time, such as 09:20." if word == "at" else "Needs a condition, such as nifty > 24,500."
-    )
-    broken = _BROKEN_TIME.fullmatch(token.text)
-    if word == "at" and broken is not None:
-        hours, minutes = broken["hours"], broken["minutes"]
-        padded = f"{int(hours):02d}:{minutes}"
-        written = padded if padded == f"{hours}:{minutes}" else f"{hours}:{minutes} or {padded}"
-        return cursor.wrong(f"A time has a colon: {written}.", token)
-    if word == "at" and not _COMPLETE_TIME.fullmatch(token.text):
-        return cursor.wrong(f'"{token.text}" is not a time. Times are 09:20 or 09:20:05.', token)
-    return cursor.wrong(
-        f'Plans ("{word} …") are not available in this version. Write the sentence when it is due.', token
-    )

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from engine.core.default_price import default_price
 from engine.core.instruments import Instrument
 from engine.core.money import ZERO, is_multiple, nearest_ticks
 from engine.core.quotes import Quote
@@ -122,6 +123,20 @@ def price_of_quote(
         below, above = nearest_ticks(value, instrument.tick_size)
         return below if side is Side.BUY else above
     return value
+
+
+def default_limit(cursor: Cursor, resolver: Resolver, instrument: Instrument, side: Side) -> Decimal:
+    """The limit of an order without a price: the touch; of an option with a wide spread its middle.
+
+    Raises:
+        SentenceInvalid: as ``price_of_quote``.
+    """
+    touch = price_of_quote(cursor, resolver, instrument, side, word="touch", place=None)
+    quote = resolver.quote(instrument.token)
+    if quote is None or not instrument.kind.is_option:
+        return touch
+    found = default_price(quote, side, instrument.tick_size, resolver.defaults.narrow_spread)
+    return touch if found is None else found.limit
 
 
 def _value(quote: Quote, side: Side, word: str) -> Decimal | None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from engine.core.default_price import SpreadLimits
 from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
 from engine.core.orders import OrderRecord
@@ -30,6 +31,8 @@ class OrderDefaults(msgspec.Struct, frozen=True, kw_only=True):
     validity: Validity = Validity.DAY
     market_protection: Decimal = BROKER_PROTECTION
     """Percent for ``@ mkt`` without one; ``-1`` leaves the band to the broker."""
+    narrow_spread: SpreadLimits = SpreadLimits()
+    """Of an option without a price: up to this spread it is ordered at the touch, beyond it in the middle."""
 
 
 class Resolver(Protocol):
@@ -98,6 +101,10 @@ class Resolver(Protocol):
 
     def leg(self, strategy: StrategyNumber, number: int) -> Leg | None:
         """A leg by its number; closed legs too."""
+        ...
+
+    def open_legs(self, strategy: StrategyNumber) -> tuple[Leg, ...]:
+        """Legs with a quantity, by number."""
         ...
 
     def places(self) -> tuple[str, ...]:

@@ -37,10 +37,14 @@ def read_strategy(cursor: Cursor, resolver: Resolver) -> Strategy:
     token = cursor.take("Needs a strategy: its number or its name.", _strategy_choices(resolver))
     match = _NUMBER.fullmatch(token.text)
     if match is not None:
-        return _by_number(cursor, resolver, token, StrategyNumber(int(match["strategy"])))
-    for strategy in resolver.strategies():
-        if strategy.name.casefold() == token.word:
-            return strategy
+        return strategy_by_number(cursor, resolver, token, StrategyNumber(int(match["strategy"])))
+    named = [strategy for strategy in resolver.strategies() if strategy.name.casefold() == token.word]
+    if len(named) > 1:  # of several accounts: none of them is guessed
+        numbers = [str(strategy.number) for strategy in named]
+        words = f'{len(named)} strategies are "{token.text}", of different accounts. {" or ".join(numbers)}?'
+        raise cursor.wrong(f"{words} Write the number.", token, numbers)
+    if named:
+        return named[0]
     if _LEG.fullmatch(token.text):
         raise cursor.wrong(
             f'"{token.text}" is a leg. Here a whole strategy is named, such as {token.text.split(".")[0]}.', token
@@ -52,7 +56,8 @@ def _strategy_choices(resolver: Resolver) -> tuple[str, ...]:
     return tuple(str(strategy.number) for strategy in resolver.strategies())
 
 
-def _by_number(cursor: Cursor, resolver: Resolver, token: Token, number: StrategyNumber) -> Strategy:
+def strategy_by_number(cursor: Cursor, resolver: Resolver, token: Token, number: StrategyNumber) -> Strategy:
+    """The active strategy of a number; ``token`` is where it was written."""
     active = resolver.strategies()
     for strategy in active:
         if strategy.number == number:
@@ -86,7 +91,7 @@ def read_leg(cursor: Cursor, resolver: Resolver) -> LegTarget:
         if _NUMBER.fullmatch(token.text):
             raise cursor.wrong(f'"{token.text}" is a strategy. Name one of its legs, such as {token.text}.1.', token)
         raise cursor.wrong(f'"{token.text}" is not a leg. Legs are written 3.2: leg 2 of strategy 3.', token)
-    strategy = _by_number(cursor, resolver, token, StrategyNumber(int(match["strategy"])))
+    strategy = strategy_by_number(cursor, resolver, token, StrategyNumber(int(match["strategy"])))
     leg = resolver.leg(strategy.number, int(match["leg"]))
     if leg is None:
         raise cursor.wrong(f"Strategy {strategy_words(strategy)} has no leg {match['leg']}.", token)

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from engine.core.bars import MinuteBars
 from engine.core.identifiers import InstrumentKey
-from engine.core.ports import BarRepository
+from engine.core.repositories import BarRepository
 from engine.market.bar_batches import merged, of_instruments
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from engine.analytics.chain import PriceInput
 from engine.core.errors import StorageError
-from engine.core.ports import ChainSeriesRepository
+from engine.core.repositories import ChainSeriesRepository
 from engine.core.series import MINUTE, ChainMinute, StrikeColumns, minute_of
 from engine.core.views import ChainColumns, ChainKey, ChainView, Codes, Floats
 from engine.core.vocabulary import QuoteState

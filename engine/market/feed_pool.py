@@ -33,7 +33,9 @@ class FeedKey(msgspec.Struct, frozen=True, kw_only=True):
     connections_max: int = KITE_CONNECTIONS_PER_KEY
     """Connections that the broker allows at once."""
     connection_capacity: int = KITE_CONNECTION_CAPACITY
-    """Instruments that one connection carries."""
+    """Instruments that one connection carries; 0 for a key that is kept for its order updates alone."""
+    hears_orders: bool = False
+    """Orders of the account are sent here: its first connection is kept, for its order updates."""
 
 
 class FeedSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,9 +70,11 @@ class LineState(IntEnum):
 class Line:
     """One connection's load."""
 
-    def __init__(self, number: int, key: FeedKey) -> None:
+    def __init__(self, number: int, key: FeedKey, *, is_kept: bool) -> None:
         self.number = number
         self.key = key
+        self.is_kept = is_kept
+        """It is wanted whether it carries anything or not."""
         self.state = LineState.IDLE
         self.tokens: dict[int, FeedMode] = {}
         self.carried: Mapping[int, FeedMode] = MappingProxyType(self.tokens)
@@ -89,7 +93,7 @@ class FeedPool:
         keys: Logins, best first.
 
     Raises:
-        ValueError: there is none, one is named twice, or one has no connection or no capacity.
+        ValueError: there is none, one is named twice, or one is of no use.
     """
 
     def __init__(self, keys: Sequence[FeedKey]) -> None:
@@ -98,10 +102,13 @@ class FeedPool:
         if len({key.account for key in keys}) < len(keys):
             raise ValueError(f"a feed's keys are of different accounts, not {[key.account for key in keys]}")
         for key in keys:
-            if key.connections_max < 1 or key.connection_capacity < 1:
+            if key.connections_max < 1 or key.connection_capacity < (0 if key.hears_orders else 1):
                 raise ValueError(f"the feed's key of {key.account} needs a connection with room for an instrument")
-        owners = [key for key in keys for _ in range(key.connections_max)]
-        self.lines = tuple(Line(number, key) for number, key in enumerate(owners))
+        owners = [(key, place) for key in keys for place in range(key.connections_max)]
+        self.lines = tuple(
+            Line(number, key, is_kept=number == 0 or (key.hears_orders and place == 0))
+            for number, (key, place) in enumerate(owners)
+        )
         self._line_of: dict[int, Line] = {}
 
     @property
@@ -173,4 +180,4 @@ class FeedPool:
         takes = (LineState.UP, LineState.OPENING)
         if not self.stranded() or any(line.room > 0 for line in self.lines if line.state in takes):
             return None
-        return next((line for line in self.lines if line.state is LineState.IDLE), None)
+        return next((line for line in self.lines if line.state is LineState.IDLE and line.room > 0), None)

@@ -12,7 +12,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
 
 import msgspec
@@ -29,13 +29,16 @@ from engine.core.errors import (
 )
 from engine.core.events import EventKind
 from engine.core.identifiers import AccountId, StrategyNumber
+from engine.core.instructions import Conversion
 from engine.core.ledger import LedgerEntry, trade_reference
 from engine.core.orders import Trade
-from engine.core.ports import Clock, LedgerRepository, StrategyRepository
+from engine.core.ports import Clock
+from engine.core.repositories import LedgerRepository, StrategyRepository
 from engine.core.strategies import DEFAULT_STRATEGY_NAME, Leg, Strategy, StrategyState
 from engine.core.vocabulary import Severity
 from engine.portfolio.book import PortfolioBook
 from engine.portfolio.charges_book import ChargesBook
+from engine.portfolio.conversions import conversion_entries
 from engine.portfolio.names import check_name
 from engine.portfolio.settings import PortfolioSettings
 from engine.portfolio.valuation import leg_name
@@ -397,6 +400,29 @@ class Bookkeeper:
             f"{written[1].signed_quantity:+d} {leg.instrument} moved from {leg_name(leg)} to "
             f"{command.to_strategy}.{written[1].leg} at its average price {written[1].price:.2f}.",
             subject=f"#{command.to_strategy}",
+        )
+        return written
+
+    async def convert(self, wanted: Conversion, *, at: datetime, reference: str) -> tuple[LedgerEntry, ...]:
+        """Let the ledger follow a change of product at the broker, once for each ``reference``.
+
+        Raises:
+            StorageError: the database did not take it; nothing moved.
+        """
+        async with self._write():
+            if any(entry.reference == reference for entry in await self._ledger.entries(self._account)):
+                return ()
+            entries, left = conversion_entries(self._book, wanted, at=at, reference=reference)
+            written = await self._ledger.transfer(entries, epoch=self._epoch) if entries else ()
+            for entry in written:
+                self._book.apply(entry)
+            self._tell(written)
+        missing = f" {left} units of it are in no strategy here." if left else ""
+        self._on_event(
+            EventKind.STRATEGY,
+            f"{wanted.quantity - left} {wanted.instrument} went from {wanted.from_product} to {wanted.to_product}."
+            f"{missing}",
+            subject=wanted.instrument.tradingsymbol,
         )
         return written
 

@@ -18,7 +18,7 @@ import msgspec
 
 from engine.core.errors import StorageError
 from engine.core.identifiers import StrategyNumber
-from engine.core.ports import CandleRepository
+from engine.core.repositories import CandleRepository
 from engine.core.strategies import M2mCandle
 
 logger = logging.getLogger(__name__)

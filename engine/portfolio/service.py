@@ -14,10 +14,13 @@ from engine.charges.strategy_costs import Costs
 from engine.core.commands import MoveQuantity
 from engine.core.errors import StorageError, WriterLost
 from engine.core.identifiers import AccountId, StrategyNumber
+from engine.core.instructions import Conversion
 from engine.core.ledger import LedgerEntry
+from engine.core.money import ZERO
 from engine.core.orders import Trade
-from engine.core.ports import CandleRepository, Clock, LedgerRepository, StrategyRepository
+from engine.core.ports import Clock
 from engine.core.positions import BrokerPosition
+from engine.core.repositories import CandleRepository, LedgerRepository, StrategyRepository
 from engine.core.strategies import M2mCandle, Strategy, StrategyValue
 from engine.core.vocabulary import Mark
 from engine.portfolio.book import PortfolioBook
@@ -26,6 +29,7 @@ from engine.portfolio.candles import M2mCandleMaker
 from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.columns import FastValues, LegColumns, build_columns, evaluate_book, exact_last
 from engine.portfolio.comparison import Mismatch, compare_positions
+from engine.portfolio.day_bounds import DayBounds, day_bounds
 from engine.portfolio.marks import Marks
 from engine.portfolio.settings import PortfolioSettings
 from engine.portfolio.valuation import (
@@ -171,6 +175,14 @@ class PortfolioService:
         """
         return await self._keeper.move(command)
 
+    async def convert(self, wanted: Conversion, *, at: datetime, reference: str) -> tuple[LedgerEntry, ...]:
+        """Let the ledger follow a change of product at the broker, once for each ``reference``.
+
+        Raises:
+            StorageError: the database did not take it; nothing moved.
+        """
+        return await self._keeper.convert(wanted, at=at, reference=reference)
+
     # Money
 
     def values(self) -> tuple[StrategyValue, ...]:
@@ -215,6 +227,22 @@ class PortfolioService:
         """The account's money on each mark since the exchange's day began: from the previous close, gross."""
         self.book.start_day(self._keeper.today())
         return sum_money((leg.value.leg, leg.day_profit) for leg in self._all_valued())
+
+    def day_bounds(self) -> DayBounds:
+        """What the account's day is worth if everything is left now, net, between bounds where a price is missing."""
+        today = self._keeper.today()
+        self.book.start_day(today)
+        standings = [leg for one in self.book.strategies(archived=True) for leg in self.book.standings(one.number)]
+        valued = value_legs(standings, self._marks)
+        leaving = ((leg.value.leg, leg.marks.exit) for leg in valued if leg.marks.exit is not None)
+        costs = [NO_RATES]
+        if self._charges is not None:
+            costs = [self._charges.paid_on(today), self._charges.leaving(leaving, today)]
+        return day_bounds(
+            zip(standings, (leg.marks for leg in valued), strict=True),
+            charges=sum((cost.charges.total for cost in costs), ZERO),
+            unknown_charges=tuple(text for cost in costs for text in cost.unknown),
+        )
 
     def net_of_day(self, gross: MoneyView) -> dict[Mark, Decimal | None]:
         """The day's money less what the day's fills have paid; ``None`` while a charge is not known."""

@@ -293,6 +293,17 @@ class Faults:
         """Return the waiting faults."""
         return [msgspec.to_builtins(fault) for fault in self._waiting]
 
+    def again(self, fault: Fault) -> None:
+        """Let a registered fault that found nothing to spoil wait for the next request; a drawn one is gone."""
+        if fault in self._waiting:
+            fault.count += 1
+        elif fault.count == 0:
+            fault.count = 1
+            self._waiting.insert(0, fault)
+        else:
+            return
+        self.met[str(fault.kind)] -= 1
+
     def _use(self, fault: Fault) -> Fault:
         fault.count -= 1
         if fault.count == 0:

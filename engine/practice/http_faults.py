@@ -31,6 +31,7 @@ _ORDERS = "/orders"
 _TOLD = (_ORDERS, "/gtt/", "/portfolio/positions")
 _NO_LINGER = struct.pack("ii", 1, 0)
 _FIRST_ERROR = 400
+_TOO_MANY = 429
 _SERVER_ERROR = KiteError(500, ErrorType.GENERAL, "Something unexpected happened. Please try again.")
 _ERRORS = {
     FaultKind.ERROR_500: _SERVER_ERROR,
@@ -163,6 +164,8 @@ class Handling:
         match fault.kind:
             case FaultKind.DELAY:
                 await asyncio.sleep(fault.seconds)
+            case kind if kind in _DROPPING and response.status == _TOO_MANY:
+                self._bench.faults.again(fault)  # refused for speed: nothing was carried out whose answer could be lost
             case kind if kind in _DROPPING:
                 return self.lose("answer_dropped", reset=kind == FaultKind.RESET_AFTER)
             case FaultKind.RESTART_AFTER:

@@ -1,8 +1,9 @@
 """Who may do what: scopes and account ownership, in one table each for methods, commands and topics.
 
 What is not in a table is refused to everybody but an administrator. A grant that names accounts is held against the
-account of the engine and of every order that a call names, on every call; the words of a refusal are the same whether
-an order belongs to somebody else or does not exist.
+accounts of the engine and of every order that a call names, on every call; the words of a refusal are the same whether
+an order belongs to somebody else or does not exist. Who owns some of the engine's accounts and not all is answered by
+``own_engine.OwnEngine``, which shows and touches nothing of the others.
 """
 
 from __future__ import annotations
@@ -19,18 +20,35 @@ from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CancelPlan,
     CloseDeadLetter,
+    ConvertPosition,
     CreateStrategy,
+    DeleteGtt,
+    ExitPositions,
+    ExplainMismatch,
+    HoldRisk,
+    KillSwitch,
+    MakePlan,
+    ModifyGtt,
     ModifyOrder,
     MoveQuantity,
+    PlaceBasket,
+    PlaceGtt,
     PlaceOrder,
+    Reconcile,
+    ReleaseHold,
     ReplayDeadLetter,
     ResolveUnknown,
+    SetHousekeeping,
     SetMode,
+    SteerPlan,
+    Unlock,
 )
 from engine.core.errors import Forbidden, UnknownOrder
 from engine.core.identifiers import AccountId, OrderNumber
 from engine.core.vocabulary import Mode
+from engine.server.topics import TopicKind
 
 LOCAL_NAME = "local"
 """Who comes through the Unix socket, which only this user may open."""
@@ -42,6 +60,8 @@ HISTORIES = frozenset({ORDER_HISTORY, WHY})
 """What may be asked of closed orders of earlier days too."""
 COMMAND = "command"
 NUMBER = "number"
+ACCOUNT = "account"
+"""The argument of calls, and the field of commands, that are for one account."""
 WORD_LENGTH_MAX = 64
 """Characters of a caller's own word that are repeated to it."""
 
@@ -93,7 +113,7 @@ class Rule(msgspec.Struct, frozen=True):
     scopes: tuple[Scope, ...]
     """One of these is enough."""
     account: bool
-    """It shows or touches what belongs to the engine's account."""
+    """It shows or touches what belongs to an account of the engine."""
 
 
 MARKET = Rule((Scope.READ,), account=False)
@@ -122,11 +142,16 @@ METHODS: Mapping[str, Rule] = {
     WHY: LOOK,
     "dead_letters": LOOK,
     "execution_health": LOOK,
+    "mismatches": LOOK,
+    "plans": LOOK,
+    "handover": LOOK,
     "trades": LOOK,
     "positions": LOOK,
     "strategies": LOOK,
     "candles": LOOK,
     "funds": LOOK,
+    "gtts": LOOK,
+    "basket_margin": LOOK,
     "payoff": LOOK,
     "scenario": LOOK,
     "attribution": LOOK,
@@ -146,6 +171,15 @@ METHODS: Mapping[str, Rule] = {
 
 COMMANDS: Mapping[type, Rule] = {
     PlaceOrder: ACT,
+    PlaceBasket: ACT,
+    ExitPositions: ACT,  # unless a net would open by it, it is an exit
+    MakePlan: ACT,
+    CancelPlan: LEAVE,
+    SteerPlan: ACT,
+    HoldRisk: LEAVE,
+    ReleaseHold: ACT,
+    KillSwitch: LEAVE,
+    Unlock: ACT,
     ModifyOrder: ACT,
     CancelOrders: LEAVE,
     CreateStrategy: ACT,
@@ -155,6 +189,13 @@ COMMANDS: Mapping[type, Rule] = {
     ResolveUnknown: ACT,
     ReplayDeadLetter: ACT,
     CloseDeadLetter: ACT,
+    Reconcile: LOOK,
+    ExplainMismatch: ACT,
+    SetHousekeeping: ACT,
+    PlaceGtt: ACT,
+    ModifyGtt: ACT,
+    DeleteGtt: ACT,
+    ConvertPosition: ACT,
     AcknowledgeEvent: ACT,
 }
 
@@ -176,8 +217,15 @@ def is_exit(method: str, arguments: Mapping[str, Any]) -> bool:
 
 
 def _leaves(command: object) -> bool:
-    """Whether a command cancels or disarms."""
-    return isinstance(command, CancelOrders) or (isinstance(command, SetMode) and command.mode is Mode.READ)
+    """Whether a command only cancels, flattens or disarms."""
+    match command:
+        case CancelOrders() | CancelPlan() | HoldRisk() | KillSwitch():
+            return True
+        case ExitPositions(allow_net_increase=opens):
+            return not opens
+        case SetMode(mode=mode):
+            return mode is Mode.READ
+    return False
 
 
 def method_rule(method: str, arguments: Mapping[str, Any]) -> Rule:
@@ -212,8 +260,25 @@ class Access:
     """Says for every call and topic whether a grant reaches so far. Keeps nothing: it is asked every time."""
 
     def __init__(self, engine: EngineClient) -> None:
-        """``engine`` tells which account it serves and whose its orders are."""
+        """``engine`` tells which accounts it serves and whose its orders are."""
         self._engine = engine
+
+    def owned(self, grant: Grant) -> frozenset[AccountId] | None:
+        """The accounts of the engine that a grant is limited to; ``None``: to none, it owns all there are.
+
+        Raises:
+            WorkstationError: the engine cannot tell whose accounts it serves.
+        """
+        if grant.accounts is None:
+            return None
+        accounts = self._accounts()
+        own = frozenset(account for account in accounts if grant.owns(account))
+        return None if len(own) == len(accounts) else own
+
+    def _accounts(self) -> tuple[AccountId, ...]:
+        """Of the engine, the one in view first."""
+        status = self._engine.desk().status
+        return tuple(view.account for view in status.accounts) or (status.account,)
 
     async def check_call(self, grant: Grant, method: str, arguments: Mapping[str, Any]) -> None:
         """Let a call pass or refuse it; ``arguments`` have been decoded.
@@ -234,8 +299,9 @@ class Access:
         if rule.account:
             self._check_account(grant, what)
         command = arguments.get(COMMAND)
-        if isinstance(command, PlaceOrder) and command.account is not None and not grant.owns(command.account):
-            named = command.account[:WORD_LENGTH_MAX]
+        account = getattr(command, ACCOUNT, None) or arguments.get(ACCOUNT)
+        if account and not grant.owns(account):
+            named = account[:WORD_LENGTH_MAX]
             raise Forbidden(f"{named} is not an account of this token ({_accounts(grant)}). Nothing was done.")
         await self._check_orders(grant, method, _order_numbers(method, arguments))
 
@@ -249,11 +315,17 @@ class Access:
         rule = topic_rule(topic)
         what = f"the topic {topic[:WORD_LENGTH_MAX]}"
         _check_scope(grant, rule, what)
-        if rule.account and grant.accounts is not None:
-            self._check_account(grant, what)
+        if not rule.account or grant.accounts is None:
+            return
+        self._check_account(grant, what)
+        if topic.partition("/")[0] == TopicKind.CHAIN and not grant.owns(self._accounts()[0]):
+            raise Forbidden(
+                f"{what} shows the positions of an account that is not one of this token's ({_accounts(grant)}). "
+                "Nothing was done."
+            )
 
     def _check_account(self, grant: Grant, what: str) -> None:
-        if not grant.owns(self._engine.desk().status.account):
+        if not any(grant.owns(account) for account in self._accounts()):
             raise Forbidden(
                 f"{what} concerns the account of this engine, which is not one of this token's ({_accounts(grant)}); "
                 "a token made with --account for it would do. Nothing was done."

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from engine.client import EngineClient
+from engine.core.positions import BrokerPosition
 from engine.core.quotes import Quote
 from engine.core.views import DeskView, Integers
 from engine.server import chain_rows, protocol, wire
@@ -113,8 +114,8 @@ class Pictures:
                 if desk.positions is None:
                     parts.clear(sequence)
                 else:
-                    held = {f"{row.instrument}/{row.product}": wire.encode(row) for row in desk.positions}
-                    parts.replace(held, sequence)
+                    several = len(desk.status.accounts) > 1
+                    parts.replace({_position_name(row, several): wire.encode(row) for row in desk.positions}, sequence)
             case _:
                 parts.put(_desk_parts(desk), sequence)
         self._seen[topic] = desk.revision
@@ -136,6 +137,12 @@ class Pictures:
             self._ages_at[topic] = now
         parts.put(changes, next(self._sequences))
         self._seen[topic] = view.sequence
+
+
+def _position_name(row: BrokerPosition, several: bool) -> str:
+    """The name of a position among all; with several accounts it begins with whose it is."""
+    name = f"{row.instrument}/{row.product}"
+    return f"{row.account}/{name}" if several else name
 
 
 def _desk_parts(desk: DeskView) -> dict[str, bytes]:

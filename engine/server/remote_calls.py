@@ -21,13 +21,18 @@ from engine.core.commands import Command, Interpretation, Preview, Receipt
 from engine.core.errors import EngineGone
 from engine.core.events import EngineEvent
 from engine.core.execution import DeadLetter, ExecutionHealth, OrderWhy
-from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.funds_margin import MarginAnswer
+from engine.core.handover import Handover
+from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.instruments import ExpiryLabel, Instrument
 from engine.core.operations import OperationsView
-from engine.core.orders import OrderEvent, OrderRecord, Trade
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, Trade
+from engine.core.plans import PlanView
 from engine.core.positions import BrokerPosition, Funds
+from engine.core.reconciling import Mismatch
 from engine.core.replay import ReplayAction, ReplayView
 from engine.core.rulebook import RulesView
+from engine.core.standing_triggers import Gtt
 from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import ChainKey, DoctorView, UnderlyingView
 from engine.server import wire
@@ -65,9 +70,9 @@ class RemoteCalls:
         """See ``EngineClient``."""
         return await self._typed("search", text=text, limit=limit)
 
-    async def interpret(self, text: str) -> Interpretation:
+    async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
         """See ``EngineClient``."""
-        return await self._typed("interpret", text=text)
+        return await self._typed("interpret", text=text, account=account)
 
     async def preview(self, command: Command) -> Preview:
         """See ``EngineClient``."""
@@ -93,17 +98,29 @@ class RemoteCalls:
         """See ``EngineClient``."""
         return await self._typed("dead_letters")
 
-    async def execution_health(self) -> ExecutionHealth | None:
+    async def execution_health(self) -> tuple[ExecutionHealth, ...]:
         """See ``EngineClient``."""
         return await self._typed("execution_health")
+
+    async def mismatches(self) -> tuple[Mismatch, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("mismatches")
+
+    async def handover(self) -> tuple[Handover, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("handover")
+
+    async def plans(self) -> tuple[PlanView, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("plans")
 
     async def trades(self) -> tuple[Trade, ...]:
         """See ``EngineClient``."""
         return await self._typed("trades")
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
+    async def positions(self, account: AccountId | None = None) -> tuple[BrokerPosition, ...]:
         """See ``EngineClient``."""
-        return await self._typed("positions")
+        return await self._typed("positions", account=account)
 
     async def strategies(self) -> tuple[StrategyValue, ...]:
         """See ``EngineClient``."""
@@ -113,9 +130,17 @@ class RemoteCalls:
         """See ``EngineClient``."""
         return await self._typed("candles", strategy=strategy, start=start, end=end)
 
-    async def funds(self) -> Funds:
+    async def funds(self, account: AccountId | None = None) -> Funds:
         """See ``EngineClient``."""
-        return await self._typed("funds")
+        return await self._typed("funds", account=account)
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        """See ``EngineClient``."""
+        return await self._typed("gtts")
+
+    async def basket_margin(self, legs: Sequence[OrderRequest], account: AccountId | None = None) -> MarginAnswer:
+        """See ``EngineClient``."""
+        return await self._typed("basket_margin", legs=legs, account=account)
 
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
         """See ``EngineClient``."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from websockets.asyncio.server import ServerConnection
@@ -22,6 +22,7 @@ from engine.server.audit import Audit, AuditKind
 from engine.server.limits import SessionLimits
 from engine.server.methods import wire_methods
 from engine.server.metrics import ServerMetrics
+from engine.server.own_engine import OwnEngine
 from engine.server.pictures import Pictures
 from engine.server.session import OWN_METHODS, Session
 
@@ -70,6 +71,9 @@ class ServedEngine:
         self.methods = wire_methods()
         self.access = Access(engine)
         self.pictures = Pictures(engine, monotonic=monotonic, look_s=look_s)
+        self._own: dict[frozenset[AccountId], tuple[EngineClient, Pictures]] = {}
+        """What those see who own some accounts; one for each set of accounts that a token names."""
+        self._look_s = look_s
         self._calls: set[asyncio.Task[None]] = set()
 
     @cached_property
@@ -77,13 +81,26 @@ class ServedEngine:
         """The OpenRPC document, as JSON."""
         return openrpc.document_bytes([*self.methods.values(), *OWN_METHODS.values()])
 
-    @property
-    def account(self) -> AccountId | None:
-        """The account of the engine; ``None`` while it cannot tell."""
+    def seen_by(self, grant: Grant) -> tuple[EngineClient, Pictures]:
+        """The engine and its pictures as a client sees them: the whole one, or its own accounts of several."""
         try:
-            return self.engine.desk().status.account
+            own = self.access.owned(grant)
+        except WorkstationError:
+            own = frozenset(grant.accounts or ())  # in doubt those that are named, whatever there is
+        if not own:  # all are its own; or none is, and every call about one is refused before
+            return self.engine, self.pictures
+        if own not in self._own:
+            engine = cast("EngineClient", OwnEngine(self.engine, own))
+            self._own[own] = engine, Pictures(engine, monotonic=self.monotonic, look_s=self._look_s)
+        return self._own[own]
+
+    def account_of(self, grant: Grant) -> AccountId | None:
+        """The account that a client sees first; ``None`` when it owns none, or while the engine cannot tell."""
+        try:
+            account = self.seen_by(grant)[0].desk().status.account
         except WorkstationError:
             return None
+        return account if grant.owns(account) else None
 
     @property
     def calls_under_way(self) -> int:

@@ -81,9 +81,8 @@ class Session:
         self._bounds = Bounds(text_max=limits.text_max, items_max=limits.items_max)
         self.grant = grant
         self.seat = seat
-        self._follower = Follower(
-            served.engine, served.pictures, limits=limits, name=seat, send=self._notify, fail=self._fail
-        )
+        engine, pictures = served.seen_by(grant)
+        self._follower = Follower(engine, pictures, limits=limits, name=seat, send=self._notify, fail=self._fail)
         self._sending = asyncio.Lock()
         """One message at a time, so that a slow reader holds back at most two beyond the buffers."""
         monotonic = served.monotonic
@@ -243,20 +242,20 @@ class Session:
         if SEAT in arguments:
             # Whoever comes by the network cannot act under another's name.
             arguments[SEAT] = self.seat if grant.token_id else arguments[SEAT] or self.seat
-        result = await getattr(self._served.engine, method.name)(**arguments)
+        result = await getattr(self._served.seen_by(grant)[0], method.name)(**arguments)
         self._served.note_result(self, method.name, arguments)
         return wire.encode(result), _nothing_more
 
     def _greeting(self, wanted_hz: float | None) -> Greeting:
         self._follower.pace_hz = min(wanted_hz or self._limits.pace_hz, self._limits.pace_hz)
         identity = self._served.identity
-        account = self._served.account
+        account = self._served.account_of(self.grant)
         return Greeting(
             revision=protocol.PROTOCOL_REVISION,
             seat=self.seat,
             engine_id=identity.engine_id,
             venue=identity.venue,
-            account=account if account and self.grant.owns(account) else "",
+            account=account or "",
             scopes=tuple(sorted(self.grant.scopes)),
             pace_hz=self._follower.pace_hz,
         )

@@ -8,12 +8,12 @@ from datetime import datetime
 import msgspec
 
 from engine.core.decisions import LetterState
-from engine.core.errors import UnknownOrder
+from engine.core.errors import StorageConflict, UnknownOrder
 from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState, OrderTrigger
 from storage.boundary import aware, aware_or_none, one_account, storable
 from storage.memory.store import TAG, MemoryStore, require, require_valid_request, require_valid_standing
-from storage.order_journal import queued_record, refuse_strange_events, refuse_unadoptable
+from storage.order_journal import one_for_each, queued_record, refuse_strange_events, refuse_unadoptable
 from storage.refusals import conflict
 
 ARRIVED = frozenset({OrderTrigger.ANSWERED, OrderTrigger.REFUSED, OrderTrigger.LOST, OrderTrigger.UNSENT})
@@ -30,11 +30,14 @@ class MemoryOrderJournal:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def record_intents(self, intents: Sequence[OrderIntent], *, epoch: int) -> tuple[OrderRecord, ...]:
-        """Write intents of one account as QUEUED orders, all or none, and give them numbers."""
+    async def record_intents(
+        self, intents: Sequence[OrderIntent], *, epoch: int, numbers: Sequence[OrderNumber] = ()
+    ) -> tuple[OrderRecord, ...]:
+        """Write intents of one account as QUEUED orders, all or none, under reserved numbers or new ones."""
         if not intents:
             return ()
         account = one_account(intent.account for intent in intents)
+        reserved = one_for_each(intents, numbers)
         for intent in intents:
             aware(intent.created_at)
             aware_or_none(intent.wall_at)
@@ -46,9 +49,11 @@ class MemoryOrderJournal:
             require(intent.intent_id != "", "order_intents_intent_id_check")
             require_valid_request(self._store, intent.request)
             self._refuse_known(intent, intents[:place])
+        if any(number in self._store.orders for number in numbers):
+            raise conflict("orders_pkey")
         records = []
-        for intent in intents:
-            record = queued_record(intent, self._next_number())
+        for intent, number in zip(intents, reserved, strict=True):
+            record = queued_record(intent, self._next_number() if number is None else number)
             self._store.intents[intent.intent_id] = intent
             self._store.orders[record.number] = record
             records.append(record)
@@ -80,6 +85,44 @@ class MemoryOrderJournal:
         for event in events:
             self._note(event)
 
+    async def reserve_numbers(self, account: AccountId, count: int, *, epoch: int) -> tuple[OrderNumber, ...]:
+        """Take numbers that no other order will ever get, ascending."""
+        self._store.require_writer(account, epoch)
+        return tuple(self._next_number() for _ in range(count))
+
+    async def merge(
+        self, intent: OrderIntent | None, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int
+    ) -> None:
+        """Write an order as it stands, its intent and the lines of its history that are not there yet, all or none."""
+        refuse_strange_events(record, events)
+        self._store.require_writer(record.account, epoch)
+        self._store.require_account(record.account)
+        require_valid_request(self._store, record.request)
+        require_valid_standing(record)
+        if intent is not None and intent.intent_id not in self._store.intents:
+            require_valid_request(self._store, intent.request)
+            self._refuse_known(intent, ())
+        kept = self._store.orders.get(record.number)
+        if kept is not None and (kept.account, kept.intent_id) != (record.account, record.intent_id):
+            raise StorageConflict(f"The number o{record.number} is another order's; nothing was written.")
+        if kept is None and record.intent_id is not None:
+            if any(other.intent_id == record.intent_id for other in self._store.orders.values()):
+                raise conflict("orders_intent_key")
+            require(intent is not None or record.intent_id in self._store.intents, "orders_intent_fkey")
+        self._refuse_known_broker_id(record.account, record.broker_order_id, but=record.number)
+        if intent is not None:
+            self._store.intents.setdefault(intent.intent_id, intent)
+        written = msgspec.structs.replace(record, message=storable(record.message))
+        if kept is not None:
+            written = msgspec.structs.replace(
+                written, tag=kept.tag, idempotency_key=kept.idempotency_key, created_at=kept.created_at
+            )
+        self._store.orders[record.number] = written
+        there = [msgspec.structs.replace(event, sequence=0) for event in self._store.events]
+        for event in events:
+            if msgspec.structs.replace(event, sequence=0, detail=storable(event.detail)) not in there:
+                self._note(event)
+
     async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
         """Take in an order that was placed elsewhere, give it a number, and note ``event``."""
         refuse_unadoptable(record)
@@ -90,7 +133,10 @@ class MemoryOrderJournal:
         require_valid_request(self._store, record.request)
         require_valid_standing(record)
         self._refuse_known_broker_id(record.account, record.broker_order_id, but=None)
-        adopted = msgspec.structs.replace(record, number=self._next_number(), message=storable(record.message))
+        if record.number in self._store.orders:
+            raise conflict("orders_pkey")
+        number = record.number or self._next_number()
+        adopted = msgspec.structs.replace(record, number=number, message=storable(record.message))
         self._store.orders[adopted.number] = adopted
         self._note(msgspec.structs.replace(event, number=adopted.number))
         return adopted
@@ -166,7 +212,8 @@ class MemoryOrderJournal:
         return tuple(sorted(records, key=lambda record: (record.created_at, record.number)))
 
     def _next_number(self) -> OrderNumber:
-        return OrderNumber(len(self._store.orders) + 1)
+        self._store.last_number = max(self._store.last_number + 1, len(self._store.orders) + 1)
+        return OrderNumber(self._store.last_number)
 
     def _note(self, event: OrderEvent) -> None:
         sequence = len(self._store.events) + 1

@@ -5,11 +5,14 @@ from __future__ import annotations
 from storage.memory.bars import MemoryBars
 from storage.memory.catalogue import MemoryAccounts, MemoryInstruments
 from storage.memory.chain_series import MemoryChainSeries
+from storage.memory.instructions import MemoryInstructions
 from storage.memory.ledger import MemoryLedger
 from storage.memory.order_journal import MemoryOrderJournal
+from storage.memory.plans import MemoryPlans
 from storage.memory.rules import MemoryRules
 from storage.memory.store import MemoryStore
 from storage.memory.strategies import MemoryCandles, MemoryStrategies
+from storage.memory.upkeep import MemoryUpkeep
 from storage.memory.writer_lock import MemoryWriterLock
 
 
@@ -25,12 +28,15 @@ class MemoryRepositories:
         self._instruments = MemoryInstruments(self.store)
         self._accounts = MemoryAccounts(self.store)
         self._journal = MemoryOrderJournal(self.store)
+        self._plans = MemoryPlans(self.store)
+        self._instructions = MemoryInstructions(self.store)
         self._ledger = MemoryLedger(self.store)
         self._strategies = MemoryStrategies(self.store)
         self._candles = MemoryCandles(self.store)
         self._chain_series = MemoryChainSeries(self.store, self.store.chains)
         self._bars = MemoryBars(self.store, self.store.bars)
         self._rules = MemoryRules(self.store, self.store.rule_files)
+        self._upkeep = MemoryUpkeep(self.store)
         self._writer_lock = MemoryWriterLock(self.store)
 
     @property
@@ -47,6 +53,16 @@ class MemoryRepositories:
     def journal(self) -> MemoryOrderJournal:
         """Orders."""
         return self._journal
+
+    @property
+    def plans(self) -> MemoryPlans:
+        """Plans."""
+        return self._plans
+
+    @property
+    def instructions(self) -> MemoryInstructions:
+        """Triggers and conversions that were asked for."""
+        return self._instructions
 
     @property
     def ledger(self) -> MemoryLedger:
@@ -77,6 +93,11 @@ class MemoryRepositories:
     def rules(self) -> MemoryRules:
         """Rule files that were loaded."""
         return self._rules
+
+    @property
+    def upkeep(self) -> MemoryUpkeep:
+        """Differences from the broker, and whose orders are left alone."""
+        return self._upkeep
 
     @property
     def writer_lock(self) -> MemoryWriterLock:

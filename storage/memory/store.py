@@ -12,9 +12,12 @@ from decimal import Decimal
 from engine.core.accounts import Account
 from engine.core.errors import InvalidInput, StorageUnavailable, UnknownStrategy
 from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.instructions import Instruction, InstructionEvent, InstructionNumber
 from engine.core.instruments import Instrument
 from engine.core.ledger import LedgerEntry
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderRequest, Trade
+from engine.core.plans import PlanNumber, PlanRecord
+from engine.core.reconciling import Mismatch
 from engine.core.strategies import M2mCandle, Strategy
 from engine.core.vocabulary import Exchange, Product
 from storage.chain_rows import ChainRows
@@ -39,6 +42,8 @@ class MemoryStore:
         self.strategies: dict[StrategyNumber, Strategy] = {}
         self.intents: dict[str, OrderIntent] = {}
         self.orders: dict[OrderNumber, OrderRecord] = {}
+        self.last_number = 0
+        """The newest order number that was given out."""
         self.events: list[OrderEvent] = []
         self.trades: dict[tuple[AccountId, Exchange, str, str], Trade] = {}
         self.legs: dict[tuple[StrategyNumber, int], tuple[InstrumentKey, Product]] = {}
@@ -46,6 +51,11 @@ class MemoryStore:
         self.candles: dict[tuple[StrategyNumber, object], M2mCandle] = {}
         self.chains = ChainRows({}, {}, {})
         self.bars = BarTable()
+        self.plans: dict[PlanNumber, PlanRecord] = {}
+        self.mismatches: dict[tuple[AccountId, str], Mismatch] = {}
+        self.untidied: set[StrategyNumber] = set()
+        self.instructions: dict[InstructionNumber, Instruction] = {}
+        self.instruction_events: list[InstructionEvent] = []
         self.rule_files: dict[str, tuple[str, datetime]] = {}
         self._stopped: str | None = None
 

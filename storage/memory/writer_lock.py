@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.core.identifiers import AccountId
 from storage.memory.store import MemoryStore
+from storage.writer_epoch import refuse_writer
 
 
 class MemoryWriterLock:
@@ -27,6 +28,18 @@ class MemoryWriterLock:
         self._store.writers[account] = self
         self._store.epochs[account] = self._store.epochs.get(account, 0) + 1
         return self._store.epochs[account]
+
+    async def keep(self, account: AccountId, epoch: int) -> bool:
+        """Go on being the writer under ``epoch``, taking the lock again when it is free.
+
+        Raises:
+            WriterLost: another engine has become the writer.
+        """
+        self._store.require_running()
+        if self._store.epochs.get(account) != epoch:
+            await self.release(account)
+            refuse_writer(account)
+        return self._store.writers.setdefault(account, self) is self
 
     async def is_held(self, account: AccountId) -> bool:
         """Whether this engine is the writer."""

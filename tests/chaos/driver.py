@@ -1,67 +1,50 @@
-"""Pumps orders through the engine's socket and through commands, and kills the engine while they are in flight."""
+"""Joins it all: the pump, the kills in their turn, the engine that is started again, the end, and the evidence."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
 import sys
 import time
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.chaos.aims import Marksman, Missed
+from tests.chaos.database import Server
 from tests.chaos.door import Door, DoorClosed, DoorRefused
-from tests.chaos.exchange import TICK, Contract, Exchange, on_tick
-from tests.chaos.program import Program, ProgramError
+from tests.chaos.events import Watch
+from tests.chaos.exchange import Contract, Exchange, Row, effective_posts
+from tests.chaos.faults import FaultKeeper
+from tests.chaos.orders import OrderBook
+from tests.chaos.plan import Aim, Plan, Tally
+from tests.chaos.program import Program
+from tests.chaos.pump import Pump, Seats
 from tests.chaos.verdict import Evidence
 
-WORKERS = 6
-RATE_PER_S = 6.0
-"""Below the account's 8 entries a second and 380 a minute, so that orders wait little."""
+SEATS = 2
+THREADS = 24
 RETRY_S = 0.3
-RETRIES_MAX = 300
 QUOTES_S = 2.0
-SETTLE_S = 120.0
-COMMAND_EVERY = 25
-"""Every so many orders one goes by the ``order`` command."""
-LATER_CHECKS = frozenset({"book", "breaker", "engine", "journal", "queue", "quote", "writer", "login", "session"})
-"""Refusals that pass: the same command is given again."""
-FAULTS = (("drop_answer", 0.0), ("error_503", 0.0), ("html_502", 0.0), ("hold", 9.0), ("delay", 1.5))
+POSITIONS_S = 5.0
+PROGRESS_S = 15.0
+SETTLE_S = 300.0
+SETTLE_LOOK_S = 1.0
+PASSED_ON = 0.92
+"""Outages are spread over this part of the orders, so that each meets traffic."""
+TRAFFIC = 16
+"""Orders that are given while an outage is being aimed, at most."""
+ATTEMPTS = 4
 OPEN_STATES = frozenset(
     {"QUEUED", "SENDING", "UNKNOWN", "ACCEPTED", "OPEN", "TRIGGER_PENDING", "MODIFYING", "CANCELLING"}
 )
+FINAL = frozenset({"COMPLETE", "REJECTED", "CANCELLED"})
 
 
 def say(words: str) -> None:
     """Tell the person at the terminal; standard output is for the result."""
     sys.stderr.write(f"{words}\n")
-
-
-@dataclass
-class Plan:
-    """How much of what."""
-
-    orders: int
-    kills: int
-    faults: int
-    seed: int
-
-
-@dataclass
-class Tally:
-    """What has happened so far."""
-
-    promised: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    repeated: int = 0
-    kills: int = 0
-    deaths: int = 0
-    """The engine ended without being killed."""
-    faults: int = 0
-    modified: int = 0
-    cancelled: int = 0
-    commands: int = 0
+    sys.stderr.flush()
 
 
 class Driver:
@@ -76,181 +59,137 @@ class Driver:
         self._program = program
         self._plan = plan
         self._random = random.Random(plan.seed)  # noqa: S311 - a test's choices, repeatable by seed
-        self._door: Door | None = None
-        self._door_open = asyncio.Event()
-        self._next_slot = 0.0
-        self._contracts: list[Contract] = []
-        self.exchange: Exchange
+        self._seats = Seats(SEATS)
+        self._began = time.monotonic()
         self.tally = Tally()
+        self.exchange: Exchange
+        self._contracts: list[Contract] = []
+        self._books: list[OrderBook] = []
+        self._pump: Pump
+
+    @property
+    def given(self) -> int:
+        """Orders given: as many as asked for, or a few more when an outage needed traffic."""
+        return self._pump.given
 
     async def run(self) -> Evidence:
         """Start, pump, kill, settle, and gather the evidence."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         await self._program.start_engine()
-        self.exchange = Exchange(self._program.exchange_root)
+        self.exchange = Exchange(self._program.exchange_root, self._program.folder, self._plan.accounts)
+        await self.exchange.open()
+        self._say("an engine runs")
         self._contracts = await self.exchange.contracts()
         await self.exchange.refresh(self._contracts)
-        numbers = list(range(self._plan.orders))
-        kill_at = set(self._random.sample(numbers[1:], min(self._plan.kills, max(0, len(numbers) - 1))))
-        fault_at = set(self._random.sample(numbers, min(self._plan.faults, len(numbers))))
-        todo = asyncio.Queue[int]()
-        for number in numbers:
-            todo.put_nowait(number)
+        chances = [random.Random(self._random.random()) for _ in self.exchange.accounts]  # noqa: S311 - as above
+        self._books = [
+            OrderBook(account, chance, self._contracts)
+            for account, chance in zip(self.exchange.accounts, chances, strict=True)
+        ]
+        faults = FaultKeeper(self.exchange, self._plan, self.tally)
+        watch = Watch(self.exchange)
+        self._pump = Pump(
+            program=self._program,
+            plan=self._plan,
+            tally=self.tally,
+            seats=self._seats,
+            books=self._books,
+            faults=faults,
+            chance=random.Random(self._random.random()),  # noqa: S311 - as above
+        )
+        marksman = Marksman(
+            program=self._program,
+            exchange=self.exchange,
+            server=Server(self._program.folder),
+            watch=watch,
+            plan=self._plan,
+            chance=random.Random(self._random.random()),  # noqa: S311 - as above
+            burst=self._pump.burst,
+            kill=self._kill,
+        )
+        keepers = (
+            self._keep_doors_open(),
+            self._keep_quotes(),
+            self._keep_positions(),
+            self._tell(),
+            watch.run(),
+            faults.run(),
+        )
         # One group: a helper that dies must end the run at once, or the workers wait for its door for ever.
         async with asyncio.TaskGroup() as group:
-            helpers = [group.create_task(self._keep_door_open()), group.create_task(self._keep_quotes())]
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(WORKERS):
-                    workers.create_task(self._work(todo, kill_at, fault_at))
-            await self.exchange.clear_faults()
+            helpers = [group.create_task(keeper) for keeper in keepers]
+            async with asyncio.TaskGroup() as work:
+                work.create_task(self._pump.run())
+                work.create_task(self._make_outages(marksman))
+            self._say("all orders are given")
+            await faults.end()
+            await marksman.finish()
             await self._settle()
+            await faults.look()
+            self.tally.faults["expire_tokens"] = marksman.expiries
             for helper in helpers:
                 helper.cancel()
+        self._say("nothing moves any more")
         return await self._gather()
 
-    # ---- pumping
+    async def stop_exchange(self) -> None:
+        """End the exchange; one that has gone with the engine is no error."""
+        with contextlib.suppress(OSError):
+            await self.exchange.stop()
 
-    async def _work(self, todo: asyncio.Queue[int], kill_at: set[int], fault_at: set[int]) -> None:
-        while not todo.empty():
-            number = todo.get_nowait()
-            await self._wait_for_slot()
-            if number in fault_at:
-                await self._arm_fault()
-            sending = asyncio.ensure_future(self._send(number))
-            if number in kill_at:
-                # Anywhere between "not yet read" and "answered and journalled".
-                await asyncio.sleep(self._random.choice([0.0, 0.002, 0.005, 0.01, 0.03, 0.1, 0.3]))
-                await self._kill()
-            await sending
-            if number % 5 == 4:
-                await self._disturb()
+    # ---- outages
 
-    async def _wait_for_slot(self) -> None:
-        now = time.monotonic()
-        slot = max(now, self._next_slot)
-        self._next_slot = slot + 1 / RATE_PER_S
-        await asyncio.sleep(slot - now)
-
-    async def _send(self, number: int) -> None:
-        """Give one order until it is taken or refused for good; always with the same key."""
-        key = f"chaos-{self._plan.seed}-{number}"
-        contract = self._random.choice([item for item in self._contracts if item.is_quoted])
-        request, sentence = self._order(contract)
-        if number % COMMAND_EVERY == COMMAND_EVERY - 1:
-            await self._send_by_command(key, sentence)
-            return
-        command = {"type": "place_order", "request": request, "idempotency_key": key}
-        for _ in range(RETRIES_MAX):
-            await self._door_open.wait()
-            door = self._door
-            if door is not None:
-                with contextlib.suppress(DoorClosed, DoorRefused):
-                    if self._take_receipt(key, await door.call("submit", command=command)):
-                        return
-            await asyncio.sleep(RETRY_S)
-        raise ProgramError(f"{key} was neither taken nor refused in {RETRIES_MAX} attempts")
-
-    async def _send_by_command(self, key: str, sentence: str) -> None:
-        """The same by ``workstation order``; only while an engine runs, so that the command starts none of its own."""
-        self.tally.commands += 1
-        for _ in range(RETRIES_MAX):
-            await self._door_open.wait()
-            code, out, _ = await self._program.command("order", sentence, "--yes", "--json", "--key", key)
-            receipt = json.loads(out).get("receipt") if out.strip() else None
-            if receipt is not None and self._take_receipt(key, receipt):
-                return
-            if receipt is None and code == 2:
-                raise ProgramError(f'the command does not understand "{sentence}"')
-            await asyncio.sleep(RETRY_S)
-        raise ProgramError(f"{key} was neither taken nor refused in {RETRIES_MAX} attempts")
-
-    def _take_receipt(self, key: str, receipt: dict[str, Any]) -> bool:
-        """Note what was promised; ``False`` when the command should be given again."""
-        if receipt["accepted"]:
-            number = int(receipt["orders"][0]["number"])
-            if self.tally.promised.setdefault(key, number) != number:
-                raise ProgramError(f"{key} was promised o{self.tally.promised[key]} and then o{number}")
-            self.tally.repeated += bool(receipt.get("repeated"))
-            return True
-        checks = {violation["check"] for violation in receipt.get("violations", [])}
-        if checks & LATER_CHECKS:
-            return False
-        self.tally.refused[key] = str(receipt.get("message"))
-        return True
-
-    def _order(self, contract: Contract) -> tuple[dict[str, Any], str]:
-        side = self._random.choice(["BUY", "SELL"])
-        lots = self._random.randint(1, 3)
-        quantity = contract.lot * lots
-        chance = self._random.random()
-        touch = contract.ask if side == "BUY" else contract.bid
-        sign = 1 if side == "BUY" else -1
-        if chance < 0.55:
-            price = touch + sign * 0.10
-        elif chance < 0.92:
-            price = touch * (1 - sign * 0.15)
-        else:
-            price, quantity = touch, quantity + 1
-        request = {
-            "instrument": {"exchange": contract.exchange, "tradingsymbol": contract.symbol},
-            "side": side,
-            "quantity": quantity,
-            "order_type": "LIMIT",
-            "product": "NRML",
-            "price": on_tick(price),
-        }
-        words = f"{side.lower()} {lots}L nifty {contract.strike} {contract.kind.lower()} w0 @ {on_tick(price)}"
-        return request, words
-
-    async def _disturb(self) -> None:
-        """Cancel or modify something that was promised; the answer may be lost with the engine."""
-        door = self._door
-        if door is None or not self.tally.promised:
-            return
-        try:
-            rows = await door.call("orders")
-            resting = [row for row in rows if row["state"] == "OPEN"]
-            if self._random.random() < 0.5 or not resting:
-                # Any of the newest, whatever has become of it.
-                number = self._random.choice(list(self.tally.promised.values())[-20:])
-                await door.call("submit", command={"type": "cancel_orders", "numbers": [number]})
-                self.tally.cancelled += 1
-            else:
-                row = self._random.choice(resting)
-                price = on_tick(float(row["request"]["price"]) + self._random.choice([-TICK, TICK]))
-                change = {"type": "modify_order", "number": row["number"], "change": {"price": price}}
-                await door.call("submit", command=change)
-                self.tally.modified += 1
-        except (DoorClosed, DoorRefused):
-            return
-
-    # ---- kills and faults
-
-    async def _arm_fault(self) -> None:
-        kind, seconds = self._random.choice(FAULTS)
-        await self.exchange.arm(kind, seconds=seconds)
-        self.tally.faults += 1
+    async def _make_outages(self, marksman: Marksman) -> None:
+        """Each in its turn, at its place among the orders; the pump does not run away from them."""
+        turns = [aim for aim, count in self._plan.outages().items() for _ in range(count)]
+        self._random.shuffle(turns)
+        step = self._plan.orders * PASSED_ON / (len(turns) + 1) if turns else 0.0
+        for turn, aim in enumerate(turns):
+            place = int(step * (turn + 1))
+            self._pump.limit(place)
+            await self._pump.reach(place)
+            for _ in range(ATTEMPTS):
+                await self._seats.open.wait()
+                await self.exchange.back(instead_of=0)
+                # Traffic to aim into, beyond what was asked for if need be; the pump does not run away from it.
+                self._pump.limit(self._pump.given + TRAFFIC)
+                try:
+                    await marksman.shoot(aim)
+                except Missed as miss:
+                    self.tally.missed[aim] += 1
+                    say(f"{aim} was missed: {miss}")
+                else:
+                    self.tally.outages[aim] += 1
+                    self._say(aim)
+                    break
+            # An outage is over when there is an engine again; the next one needs one to kill.
+            await self._seats.open.wait()
+        self._pump.finish()
 
     async def _kill(self) -> None:
-        await self._door_open.wait()
-        self._door_open.clear()
-        self.tally.kills += 1
+        self._seats.open.clear()
         await self._program.kill_engine()
 
-    async def _keep_door_open(self) -> None:
-        """Start an engine whenever there is none, and keep one connection to it."""
+    # ---- what is kept up
+
+    async def _keep_doors_open(self) -> None:
+        """Start an engine whenever there is none, and keep the seats connected to it."""
         while True:
             if not self._program.is_running:
                 await self._program.start_engine()
             try:
-                async with Door(self._program.socket) as door:
-                    self._door = door
-                    self._door_open.set()
-                    await door.closed()
+                async with contextlib.AsyncExitStack() as stack:
+                    doors = [
+                        await stack.enter_async_context(Door(self._program.socket)) for _ in range(self._seats.count)
+                    ]
+                    self._seats.doors = doors
+                    self._seats.open.set()
+                    await doors[0].closed()
             except DoorClosed:
                 await asyncio.sleep(RETRY_S)
             finally:
-                self._door = None
-                self._door_open.clear()
+                self._seats.open.clear()
+                self._seats.doors = []
             if not self._program.is_running and not self._program.may_end:
                 self.tally.deaths += 1
                 say(f"the engine ended by itself: {self._program.last_words()}")
@@ -258,42 +197,105 @@ class Driver:
     async def _keep_quotes(self) -> None:
         while True:
             await asyncio.sleep(QUOTES_S)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(*self.exchange.passing):
                 await self.exchange.refresh(self._contracts)
+
+    async def _keep_positions(self) -> None:
+        while True:
+            await asyncio.sleep(POSITIONS_S)
+            with contextlib.suppress(*self.exchange.passing):
+                rows = await self.exchange.net_positions()
+                for book in self._books:
+                    book.take_positions(rows)
+
+    async def _tell(self) -> None:
+        """Say how far it is."""
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            tally, done = self.tally, sum(self.tally.outages.values())
+            self._say(
+                f"{self._pump.given} of {self._plan.orders} orders, "
+                f"{len(tally.promised)} taken, {done} of {sum(self._plan.outages().values())} outages, "
+                f"{sum(tally.missed.values())} missed, {sum(tally.faults.values())} faults, {tally.deaths} deaths"
+            )
+
+    def _say(self, words: str) -> None:
+        say(f"{time.monotonic() - self._began:7.1f} s  {words}")
 
     # ---- the end
 
     async def _settle(self) -> None:
-        """Cancel what rests, and wait until nothing is on its way any more."""
+        """Cancel what rests, and wait until nothing is on its way any more, on either side."""
         deadline = time.monotonic() + SETTLE_S
+        why = ""
         while time.monotonic() < deadline:
-            await self._door_open.wait()
-            door = self._door
+            door = await self._seats.door()
             if door is None:
                 continue
             try:
-                rows = await door.call("orders")
-                if not any(row["state"] in OPEN_STATES for row in rows) and await self._fills_agree(door, rows):
+                why = await self._what_moves(door)
+                if not why:
                     return
                 await door.call("submit", command={"type": "cancel_orders", "everything": True})
-            except (DoorClosed, DoorRefused) as error:
-                say(f"settling: {error}")
-            await asyncio.sleep(1.0)
+            except DoorRefused as error:
+                why = str(error)
+            except self.exchange.passing as error:  # the door's end is an OSError too
+                why = str(error)
+            await asyncio.sleep(SETTLE_LOOK_S)
+        say(f"not settled within {SETTLE_S:g} s: {why}")
 
-    async def _fills_agree(self, door: Door, rows: list[dict[str, Any]]) -> bool:
-        trades = await door.call("trades")
-        return bool(sum(row["filled_quantity"] for row in rows) == sum(row["quantity"] for row in trades))
+    async def _what_moves(self, door: Door) -> str:
+        """Why it is not over; empty when it is."""
+        unfinished = [row["seq"] for row in self.exchange.requests() if not row.get("outcome")]
+        if unfinished:
+            return f"requests {unfinished[:5]} are not finished at the exchange"
+        theirs = await self.exchange.orders()
+        resting = [row["order_id"] for row in theirs if row["status"] not in FINAL]
+        rows = await door.call("orders")
+        moving = [f"o{row['number']} {row['state']}" for row in rows if row["state"] in OPEN_STATES]
+        if resting or moving:
+            return f"resting there {resting[:5]}, moving here {moving[:5]}"
+        there, here = _filled(theirs), sum(int(row["quantity"]) for row in await door.call("trades"))
+        if here != there:
+            return f"{here} units booked here, {there} traded there"
+        mismatches = _mismatches(await door.call("execution_health"))
+        return f"the engine itself finds {mismatches[:5]}" if mismatches else ""
 
     async def _gather(self) -> Evidence:
-        strategies = await self._program.listing("strategies")
+        names = ("strategies", "orders", "trades", "why")
+        strategies, ours, our_trades, health = await asyncio.gather(*(self._program.listing(name) for name in names))
         return Evidence(
-            ours=await self._program.listing("orders"),
-            our_trades=await self._program.listing("trades"),
-            our_legs=[value["leg"] for strategy in strategies for value in strategy["legs"]],
+            ours=ours,
+            our_trades=our_trades,
+            our_legs=[
+                {**value["leg"], "account": strategy["strategy"]["account"]}
+                for strategy in strategies
+                for value in strategy["legs"]
+            ],
             theirs=await self.exchange.orders(),
             their_trades=await self.exchange.trades(),
-            posts_by_tag=await self.exchange.posts_by_tag(),
+            posts_by_tag=effective_posts(self.exchange.requests()),
+            mismatches=tuple(_mismatches(health)),
             their_net=await self.exchange.net_positions(),
             promised=dict(self.tally.promised),
+            accounts=dict(self.tally.accounts),
             refused=frozenset(self.tally.refused),
+            broken=tuple(self.tally.broken),
         )
+
+
+def _mismatches(health: list[Row]) -> list[str]:
+    """What the engine's own reconciliation has found and not explained, of all accounts."""
+    return [str(words) for row in health for words in row["mismatches"]]
+
+
+def _filled(rows: list[Row]) -> int:
+    return sum(int(row["filled_quantity"]) for row in rows)
+
+
+def table(plan: Plan, tally: Tally) -> list[str]:
+    """The kills as lines of a table."""
+    lines = [f"{'killed at':<24}{'wanted':>8}{'met':>6}{'missed tries':>14}"]
+    wanted: dict[Any, int] = dict(plan.outages())
+    lines += [f"{aim:<24}{wanted[aim]:>8}{tally.outages[aim]:>6}{tally.missed[aim]:>14}" for aim in Aim]
+    return lines

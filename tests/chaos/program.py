@@ -156,7 +156,12 @@ class Program:
                     await asyncio.wait_for(self._engine.wait(), STOP_S)
                 except TimeoutError:
                     self._engine.kill()
-            return await self._reap()
+            code = await self._reap()
+            # One that a command has started for itself in the meantime must not stay behind.
+            self._adopted = _listener(self.socket) if self.ready else None
+            await self._end_adopted(signal.SIGTERM)
+            self._adopted = None
+            return code
 
     async def command(self, *words: str) -> tuple[int, str, str]:
         """Run one command to its end: exit code, standard output, standard error.

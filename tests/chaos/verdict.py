@@ -11,7 +11,13 @@ Row = dict[str, Any]
 
 SETTLED = {"OPEN", "TRIGGER_PENDING", "COMPLETE", "REJECTED", "CANCELLED", "NOT_SENT", "PRESUMED_ABSENT"}
 NEVER_AT_BROKER = {"NOT_SENT", "REJECTED", "PRESUMED_ABSENT"}
-STATES = {"COMPLETE": "COMPLETE", "CANCELLED": "CANCELLED", "REJECTED": "REJECTED", "OPEN": "OPEN"}
+STATES = {
+    "COMPLETE": "COMPLETE",
+    "CANCELLED": "CANCELLED",
+    "REJECTED": "REJECTED",
+    "OPEN": "OPEN",
+    "TRIGGER PENDING": "TRIGGER_PENDING",
+}
 OUR_PREFIX = "WS"
 
 
@@ -38,6 +44,7 @@ class Evidence:
     theirs: list[Row]
     their_trades: list[Row]
     posts_by_tag: dict[str, int]
+    """Placements that may have made an order: all that arrived but those refused for speed, in so many words."""
     their_net: list[Row]
     our_legs: list[Row]
     """Legs of all strategies."""
@@ -45,6 +52,12 @@ class Evidence:
     """Idempotency key → order number of its receipt."""
     refused: frozenset[str]
     """Keys whose orders were refused."""
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Idempotency key → account it was given to."""
+    mismatches: tuple[str, ...] = ()
+    """What the program itself cannot explain."""
+    broken: tuple[str, ...] = ()
+    """Receipts that contradict earlier ones of the same key."""
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -66,15 +79,15 @@ def _count_duplicates(evidence: Evidence, verdict: Verdict) -> None:
     ]
     keys = Counter(row["idempotency_key"] for row in evidence.ours if row.get("idempotency_key"))
     verdict.duplicates += [f"key {key} made {count} orders" for key, count in keys.items() if count > 1]
-    ids = Counter(row["broker_order_id"] for row in evidence.ours if row.get("broker_order_id"))
+    ids = Counter(_at(row, row["broker_order_id"]) for row in evidence.ours if row.get("broker_order_id"))
     verdict.duplicates += [f"{order_id} is {count} orders here" for order_id, count in ids.items() if count > 1]
-    fills = Counter(_trade_key(row["broker_order_id"], row["trade_id"]) for row in evidence.our_trades)
+    fills = Counter(_trade_key(row, row["broker_order_id"]) for row in evidence.our_trades)
     verdict.duplicates += [f"fill {key} is booked {count} times" for key, count in fills.items() if count > 1]
 
 
 def _compare_orders(evidence: Evidence, verdict: Verdict) -> None:
-    ours = {row["broker_order_id"]: row for row in evidence.ours if row.get("broker_order_id")}
-    theirs = {row["order_id"]: row for row in evidence.theirs}
+    ours = {_at(row, row["broker_order_id"]): row for row in evidence.ours if row.get("broker_order_id")}
+    theirs = {_at(row, row["order_id"]): row for row in evidence.theirs}
     for order_id, row in theirs.items():
         known = ours.get(order_id)
         if known is None:
@@ -111,8 +124,8 @@ def _compare_orders(evidence: Evidence, verdict: Verdict) -> None:
 
 
 def _compare_trades(evidence: Evidence, verdict: Verdict) -> None:
-    ours = {_trade_key(row["broker_order_id"], row["trade_id"]): row for row in evidence.our_trades}
-    theirs = {_trade_key(row["order_id"], row["trade_id"]): row for row in evidence.their_trades}
+    ours = {_trade_key(row, row["broker_order_id"]): row for row in evidence.our_trades}
+    theirs = {_trade_key(row, row["order_id"]): row for row in evidence.their_trades}
     verdict.lost += [f"fill {key} is not booked" for key in theirs.keys() - ours.keys()]
     verdict.unexplained += [f"fill {key} is not at the exchange" for key in ours.keys() - theirs.keys()]
     for key in ours.keys() & theirs.keys():
@@ -127,12 +140,12 @@ def _compare_positions(evidence: Evidence, verdict: Verdict) -> None:
     theirs: defaultdict[str, int] = defaultdict(int)
     ours: defaultdict[str, int] = defaultdict(int)
     for row in evidence.their_net:
-        theirs[row["tradingsymbol"]] += int(row["quantity"])
+        theirs[_at(row, row["tradingsymbol"])] += int(row["quantity"])
     for leg in evidence.our_legs:
-        ours[leg["instrument"]["tradingsymbol"]] += int(leg["holding"]["signed_quantity"])
-    for symbol in {*theirs, *ours}:
-        if theirs[symbol] != ours[symbol]:
-            verdict.unexplained.append(f"{symbol}: {ours[symbol]} here, {theirs[symbol]} at the exchange")
+        ours[_at(leg, leg["instrument"]["tradingsymbol"])] += int(leg["holding"]["signed_quantity"])
+    for name in {*theirs, *ours}:
+        if theirs[name] != ours[name]:
+            verdict.unexplained.append(f"{name}: {ours[name]} here, {theirs[name]} at the exchange")
 
 
 def _keep_promises(evidence: Evidence, verdict: Verdict) -> None:
@@ -143,10 +156,19 @@ def _keep_promises(evidence: Evidence, verdict: Verdict) -> None:
             verdict.lost.append(f"key {key} was promised o{number} and has no order")
         elif row["number"] != number:
             verdict.lost.append(f"key {key} was promised o{number} and made o{row['number']}")
+        elif (account := evidence.accounts.get(key)) is not None and row.get("account") != account:
+            verdict.unexplained.append(f"key {key} was given to {account} and went to {row.get('account')}")
+    verdict.duplicates += evidence.broken
+    verdict.unexplained += [f"the program itself finds: {words}" for words in evidence.mismatches]
     verdict.unexplained += [
         f"key {key} was refused and made o{by_key[key]['number']}" for key in evidence.refused if key in by_key
     ]
 
 
-def _trade_key(order_id: object, trade_id: object) -> str:
-    return f"{order_id}/{trade_id}"
+def _trade_key(row: Row, order_id: object) -> str:
+    return _at(row, f"{order_id}/{row['trade_id']}")
+
+
+def _at(row: Row, name: object) -> str:
+    """A name with its account: each account counts its own orders."""
+    return f"{row.get('account', '')} {name}".strip()

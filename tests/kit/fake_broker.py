@@ -13,6 +13,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 from engine.core.accounts import Profile
 from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.commands import OrderChange
@@ -24,13 +26,16 @@ from engine.core.errors import (
     RateLimited,
     SessionExpired,
 )
+from engine.core.funds_margin import BasketMargin
 from engine.core.identifiers import AccountId, BrokerOrderId, InstrumentKey, OrderTag, TradeId
+from engine.core.instructions import Conversion
 from engine.core.instruments import Instrument
 from engine.core.orders import BrokerOrder, OrderRequest, OrderTrigger, Trade
-from engine.core.ports import Clock
+from engine.core.ports import Clock, LastLook
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
-from engine.core.vocabulary import Exchange, InstrumentKind, OrderType, Variety
+from engine.core.standing_triggers import Gtt, GttRequest, GttStatus
+from engine.core.vocabulary import Exchange, InstrumentKind, OrderType, Product, Variety
 
 LOT = 65
 TOKEN = 256_001
@@ -52,6 +57,12 @@ class Call(StrEnum):
     CANCEL = "cancel"
     ORDERS = "orders"
     TRADES = "trades"
+    PLACE_GTT = "place gtt"
+    MODIFY_GTT = "modify gtt"
+    DELETE_GTT = "delete gtt"
+    CONVERT = "convert"
+    GTTS = "gtts"
+    POSITIONS = "positions"
 
 
 class Fault(StrEnum):
@@ -85,6 +96,8 @@ class RestingOrder:
         self.filled = 0
         self.paid = Decimal(0)
         self.message = ""
+        self.part = ""
+        """Of which larger order the broker made it."""
         self.placed_at = clock.market_now()
 
     def row(self) -> BrokerOrder:
@@ -108,6 +121,7 @@ class RestingOrder:
             tag=self.tag,
             message=self.message,
             placed_at=self.placed_at,
+            part=self.part,
         )
 
 
@@ -135,6 +149,13 @@ class FakeBroker:
         """Books to show instead of the present one, first in first out: late, repeated or shortened ones."""
         self.fills_hidden = False
         """The trades endpoint lags behind the book."""
+        self.triggers: dict[int, Gtt] = {}
+        self.converted: list[Conversion] = []
+        """Conversions that were made."""
+        self.held: dict[tuple[InstrumentKey, Product], int] = {}
+        """Signed units before the day's fills."""
+        self.margins: BasketMargin | None = None
+        """What the calculator of baskets says; ``None``: the premium of each."""
         self.too_fast_words = "Too many requests"
         self._faults: dict[Call, deque[Fault]] = defaultdict(deque)
         self._down: dict[Call, BrokerError] = {}
@@ -231,8 +252,12 @@ class FakeBroker:
 
     # ---- the order road
 
-    async def place_order(self, request: OrderRequest, tag: OrderTag) -> BrokerOrderId:
+    async def place_order(
+        self, request: OrderRequest, tag: OrderTag, *, last_look: LastLook | None = None
+    ) -> BrokerOrderId:
         """Take a new order, or fail as armed."""
+        if last_look is not None:
+            last_look()
         fault = await self._arrive(Call.PLACE, tag)
         if fault is Fault.HOLD:
             self._held.append((request, tag))
@@ -243,10 +268,18 @@ class FakeBroker:
         return order.order_id
 
     async def modify_order(
-        self, order_id: BrokerOrderId, variety: Variety, request: OrderRequest, change: OrderChange
+        self,
+        order_id: BrokerOrderId,
+        variety: Variety,
+        request: OrderRequest,
+        change: OrderChange,
+        *,
+        last_look: LastLook | None = None,
     ) -> BrokerOrderId:
         """Change a resting order, or fail as armed."""
         del variety, request
+        if last_look is not None:
+            last_look()
         fault = await self._arrive(Call.MODIFY, order_id)
         if fault in {Fault.HOLD, Fault.LOSE_REQUEST}:
             raise OutcomeUnknown("the answer did not come in time")
@@ -265,6 +298,69 @@ class FakeBroker:
         order.status = "CANCELLED"
         await self._leave(Call.CANCEL, fault)
         return order.order_id
+
+    async def place_gtt(self, request: GttRequest, last_price: Decimal, *, last_look: LastLook | None = None) -> int:
+        """Keep a trigger, or fail as armed."""
+        if last_look is not None:
+            last_look()
+        fault = await self._arrive(Call.PLACE_GTT, request.instrument.tradingsymbol)
+        if fault in {Fault.HOLD, Fault.LOSE_REQUEST}:
+            raise OutcomeUnknown("the answer did not come in time")
+        trigger_id = self.leave_trigger(request, last_price)
+        await self._leave(Call.PLACE_GTT, fault)
+        return trigger_id
+
+    def leave_trigger(self, request: GttRequest, last_price: Decimal = Decimal(105)) -> int:
+        """A trigger stands from now on, whoever left it."""
+        trigger_id = 100_001 + len(self.triggers)
+        # The broker tells whole seconds.
+        now = self._clock.market_now().replace(microsecond=0)
+        self.triggers[trigger_id] = Gtt(
+            trigger_id=trigger_id,
+            account=self.account,
+            request=request,
+            status=GttStatus.ACTIVE,
+            created_at=now,
+            updated_at=now,
+            last_price=last_price,
+        )
+        return trigger_id
+
+    async def modify_gtt(
+        self, trigger_id: int, request: GttRequest, last_price: Decimal, *, last_look: LastLook | None = None
+    ) -> int:
+        """Change a trigger, or fail as armed."""
+        if last_look is not None:
+            last_look()
+        fault = await self._arrive(Call.MODIFY_GTT, str(trigger_id))
+        if fault in {Fault.HOLD, Fault.LOSE_REQUEST}:
+            raise OutcomeUnknown("the answer did not come in time")
+        self._change_trigger(trigger_id, request=request, last_price=last_price)
+        await self._leave(Call.MODIFY_GTT, fault)
+        return trigger_id
+
+    async def delete_gtt(self, trigger_id: int) -> int:
+        """Take a trigger away, or fail as armed."""
+        fault = await self._arrive(Call.DELETE_GTT, str(trigger_id))
+        if fault in {Fault.HOLD, Fault.LOSE_REQUEST}:
+            raise OutcomeUnknown("the answer did not come in time")
+        self._change_trigger(trigger_id, status=GttStatus.DELETED)
+        await self._leave(Call.DELETE_GTT, fault)
+        return trigger_id
+
+    async def convert_position(self, conversion: Conversion) -> None:
+        """Move quantity between products, or fail as armed."""
+        fault = await self._arrive(Call.CONVERT, conversion.instrument.tradingsymbol)
+        if fault in {Fault.HOLD, Fault.LOSE_REQUEST}:
+            raise OutcomeUnknown("the answer did not come in time")
+        self.converted.append(conversion)
+        await self._leave(Call.CONVERT, fault)
+
+    def _change_trigger(self, trigger_id: int, **fields: object) -> None:
+        trigger = self.triggers.get(trigger_id)
+        if trigger is None or trigger.status is not GttStatus.ACTIVE:
+            raise BrokerRejected("Trigger is not active.", code=400, kind="InputException")
+        self.triggers[trigger_id] = msgspec.structs.replace(trigger, **fields)
 
     def change_outside(self, order_id: BrokerOrderId, change: OrderChange) -> None:
         """Change fields of an order, as a modification by anybody does."""
@@ -295,8 +391,45 @@ class FakeBroker:
         return () if self.fills_hidden else tuple(self.fills)
 
     async def positions(self) -> tuple[BrokerPosition, ...]:
-        """Not kept here."""
-        return ()
+        """What was held, the day's fills and what was converted."""
+        await self._pass(Call.POSITIONS, "before")
+        self._fail_read(Call.POSITIONS)
+        net = Counter(self.held)
+        for fill in self.fills:
+            net[fill.instrument, fill.product] += fill.signed_quantity
+        for done in self.converted:
+            signed = done.side.sign * done.quantity
+            net[done.instrument, done.from_product] -= signed
+            net[done.instrument, done.to_product] += signed
+        return tuple(
+            BrokerPosition(
+                instrument=key,
+                token=TOKEN,
+                product=product,
+                signed_quantity=quantity,
+                average_price=Decimal(100),
+                overnight_quantity=0,
+                multiplier=Decimal(1),
+                value=Decimal(0),
+            )
+            for (key, product), quantity in net.items()
+        )
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        """All triggers."""
+        await self._pass(Call.GTTS, "before")
+        self._fail_read(Call.GTTS)
+        return tuple(self.triggers.values())
+
+    async def basket_margins(
+        self, requests: Sequence[OrderRequest], *, consider_positions: bool = True
+    ) -> BasketMargin:
+        """What was arranged, or the premium of each."""
+        del consider_positions
+        if self.margins is not None:
+            return self.margins
+        each = await self.order_margins(requests)
+        return BasketMargin(initial=sum(each, Decimal(0)), final=sum(each, Decimal(0)), orders=each)
 
     async def funds(self) -> Funds:
         """Enough."""

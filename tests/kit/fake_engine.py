@@ -13,18 +13,22 @@ from engine.core.commands import (
     CancelOrders,
     Command,
     CreateStrategy,
+    HoldRisk,
     Interpretation,
+    KillSwitch,
     ModifyOrder,
     PlaceOrder,
     Preview,
     Receipt,
+    ReleaseHold,
     ResolveUnknown,
     SetMode,
 )
 from engine.core.errors import UnknownInstrument, WorkstationError
 from engine.core.events import EngineEvent
-from engine.core.identifiers import OrderNumber
+from engine.core.identifiers import AccountId, OrderNumber
 from engine.core.instruments import ExpiryLabel, Instrument, label_expiries
+from engine.core.locks import LockKind, LockView
 from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
@@ -41,7 +45,7 @@ from engine.core.views import (
     StripItem,
     UnderlyingView,
 )
-from engine.core.vocabulary import Mark, Severity
+from engine.core.vocabulary import Mark, Mode, Severity
 from tests.kit import fake_sentences
 from tests.kit.fake_bars import FakeBars
 from tests.kit.fake_book import ACCOUNT
@@ -156,7 +160,7 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
         key = interpretation.command.request.instrument
         return tuple(item for item in self.instruments.values() if item.key == key)[:limit]
 
-    async def interpret(self, text: str) -> Interpretation:
+    async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
         return fake_sentences.interpret(text, self._find)
 
     async def preview(self, command: Command) -> Preview:
@@ -166,6 +170,8 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
     async def submit(self, command: Command, *, seat: str = "") -> Receipt:
         self.submitted.append(command)
         self.seats.append(seat)
+        if self.silent is not None:
+            await self.silent.wait()
         receipt = self._carry_out(command)
         self.touch()
         return receipt
@@ -179,13 +185,13 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
     async def trades(self) -> tuple[Trade, ...]:
         return ()
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
+    async def positions(self, account: AccountId | None = None) -> tuple[BrokerPosition, ...]:
         return ()
 
     async def strategies(self) -> tuple[StrategyValue, ...]:
         return self.desk().strategies
 
-    async def funds(self) -> Funds:
+    async def funds(self, account: AccountId | None = None) -> Funds:
         return Funds(net=Decimal(1_463_000), cash=Decimal(2_000_000), used=Decimal(2_288_000))
 
     async def events(self, after: int = 0) -> tuple[EngineEvent, ...]:
@@ -229,6 +235,7 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
             strategies=values,
             orders=() if self.loading else orders,
             events=tuple(self.event_list),
+            locks=self.locks,
         )
 
     def _strip(self) -> tuple[StripItem, ...]:
@@ -331,9 +338,32 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
         if isinstance(command, ResolveUnknown):
             self._replace(self._order(command.number), state=OrderState.OPEN)
             return Receipt(accepted=True, message=f"o{command.number} found: OPEN.")
+        if isinstance(command, HoldRisk):
+            return self._hold()
+        if isinstance(command, ReleaseHold):
+            self.locks = tuple(lock for lock in self.locks if lock.kind is not LockKind.HOLD)
+            return Receipt(accepted=True, message="The hold of AB1234 is released.")
+        if isinstance(command, KillSwitch):
+            what = "everything" if command.strategy is None else f"#{command.strategy}"
+            return Receipt(accepted=True, message=f"p1 flattens {what}.")
         if isinstance(command, CreateStrategy):
             return Receipt(accepted=True, message=f"{command.name} opened.")
         return Receipt(accepted=False, message=f"{type(command).__name__} is not done here.")
+
+    def _hold(self) -> Receipt:
+        """Entries that rest are cancelled; the mode is READ."""
+        entries = [order for order in self.order_list if order.state is OrderState.OPEN]
+        for order in entries:
+            self._replace(order, state=OrderState.CANCELLED)
+        self.mode = Mode.READ
+        hold = LockView(account=ACCOUNT, kind=LockKind.HOLD, since=self.clock.wall_now(), words="held by terminal")
+        self.locks = (*(lock for lock in self.locks if lock.kind is not LockKind.HOLD), hold)
+        counted = f"{len(entries)} of {len(entries)} resting entries cancelled."
+        return Receipt(
+            accepted=True,
+            message=f"AB1234 is held: new risk is blocked on every terminal. 0 unsent entries dropped, {counted}",
+            orders=tuple(entries),
+        )
 
     def _place(self, command: PlaceOrder) -> Receipt:
         known = self._keys.get(command.idempotency_key or "")

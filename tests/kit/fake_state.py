@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from engine.core.errors import UnknownInstrument, UnknownOrder
 from engine.core.events import EngineEvent, EventKind
 from engine.core.identifiers import BrokerOrderId, IntentId, OrderNumber, OrderTag, StrategyNumber
 from engine.core.instruments import Instrument
+from engine.core.locks import LockView
 from engine.core.orders import OrderRecord, OrderRequest, OrderState
 from engine.core.positions import Holding
 from engine.core.strategies import Leg, Strategy
@@ -65,6 +67,9 @@ class FakeEngineState:
         self.order_list: list[OrderRecord] = []
         self.event_list: list[EngineEvent] = []
         self.acknowledged = 0
+        self.locks: tuple[LockView, ...] = ()
+        self.silent: asyncio.Event | None = None
+        """While it is there and not set, commands are not answered."""
         self.submitted: list[Command] = []
         self.seats: list[str] = []
         self.previewed = 0

@@ -31,6 +31,7 @@ from engine.core.commands import (
 from engine.core.errors import UnknownInstrument, UnknownOrder
 from engine.core.events import EngineEvent, EventKind
 from engine.core.identifiers import (
+    AccountId,
     BrokerOrderId,
     InstrumentKey,
     IntentId,
@@ -226,7 +227,7 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
         words = text.upper().split()
         return tuple(row for row in self.instruments if all(word in row.tradingsymbol for word in words))[:limit]
 
-    async def interpret(self, text: str) -> Interpretation:
+    async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
         """See ``EngineClient``. Knows ``buy SYMBOL``, which is one lot at 100."""
         verb, _, symbol = text.partition(" ")
         if verb != "buy":
@@ -259,7 +260,7 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
         """See ``EngineClient``."""
         return tuple(self._trades)
 
-    async def positions(self) -> tuple[BrokerPosition, ...]:
+    async def positions(self, account: AccountId | None = None) -> tuple[BrokerPosition, ...]:
         """See ``EngineClient``."""
         self._fail("positions")
         return self._net()
@@ -296,7 +297,7 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
             if minute < end
         )
 
-    async def funds(self) -> Funds:
+    async def funds(self, account: AccountId | None = None) -> Funds:
         """See ``EngineClient``."""
         return Funds(net=Decimal("900000.10"), cash=Decimal("1000000.00"), used=Decimal("99999.90"))
 
@@ -379,14 +380,15 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
         """Make another picture of the desk."""
         self._revision += 1
 
-    def add_event(self, text: str) -> EngineEvent:
-        """Let something happen."""
+    def add_event(self, text: str, account: AccountId | None = None) -> EngineEvent:
+        """Let something happen, to an account or to everybody."""
         event = EngineEvent(
             sequence=len(self._events) + 1,
             at=MARKET_TIME,
             kind=EventKind.SYSTEM,
             severity=Severity.ATTENTION,
             text=text,
+            account=account,
         )
         self._events.append(event)
         self._event_bell.ring()
@@ -418,7 +420,11 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
                 number = StrategyNumber(len(self._strategies) + 1)
                 self._strategies.append(
                     Strategy(
-                        number=number, account=ACCOUNT, name=command.name, is_default=False, created_at=MARKET_TIME
+                        number=number,
+                        account=command.account or ACCOUNT,
+                        name=command.name,
+                        is_default=False,
+                        created_at=MARKET_TIME,
                     )
                 )
                 return Receipt(accepted=True, message=f"Strategy #{number} is open.", strategy=number)
@@ -444,12 +450,13 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
         violations = self._violations(command.request)
         if violations:
             return Receipt(accepted=False, message=violations[0].message, violations=violations)
-        number = OrderNumber(len(self._orders) + 1)
+        number, account = OrderNumber(len(self._orders) + 1), command.account or ACCOUNT
+        home = next(one.number for one in self._strategies if one.account == account)
         fills = command.request.order_type is OrderType.LIMIT
         record = OrderRecord(
             number=number,
             intent_id=IntentId(f"{number:032x}"),
-            account=ACCOUNT,
+            account=account,
             tag=order_tag(number.to_bytes(10, "big")),
             request=command.request,
             state=OrderState.COMPLETE if fills else OrderState.OPEN,
@@ -465,7 +472,7 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
         self._history.append(
             OrderEvent(
                 number=number,
-                account=ACCOUNT,
+                account=account,
                 trigger=OrderTrigger.SEND,
                 from_state=OrderState.QUEUED,
                 to_state=OrderState.SENDING,
@@ -478,7 +485,7 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
         if fills and command.request.price is not None and record.broker_order_id is not None:
             self._trades.append(
                 Trade(
-                    account=ACCOUNT,
+                    account=account,
                     instrument=command.request.instrument,
                     token=self._by_key[command.request.instrument].token,
                     broker_order_id=record.broker_order_id,
@@ -488,15 +495,17 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
                     quantity=command.request.quantity,
                     price=command.request.price,
                     filled_at=MARKET_TIME,
-                    strategy=StrategyNumber(1),
+                    strategy=home,
                 )
             )
-        self.add_event(f"o{number} {record.state}")
+        self.add_event(f"o{number} {record.state}", account=account)
         return Receipt(accepted=True, message=f"o{number} is under way.", orders=(record,))
 
     def _cancelled(self, command: CancelOrders) -> Receipt:
         cancelled = []
         for place, record in enumerate(self._orders):
+            if command.account not in {None, record.account}:
+                continue
             if record.state.is_working and (command.everything or record.number in command.numbers):
                 self._orders[place] = msgspec.structs.replace(record, state=OrderState.CANCELLED)
                 cancelled.append(self._orders[place])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +16,12 @@ from engine.server import protocol, wire
 from engine.server.access import Scope
 from tests.kit.local_door import RawClient
 from tests.kit.plain_engine import ACCOUNT, PlainEngine
-from tests.kit.web_door import Site
+from tests.kit.two_accounts import SECOND, TwoAccountEngine
+from tests.kit.web_door import Site, opened_site
 
 pytestmark = pytest.mark.usefixtures("bystander")
 
-OTHER = AccountId("ZZ9999")
+OTHER = AccountId("QQ0000")
 
 
 def order(engine: PlainEngine, *, rests: bool = False, **fields: Any) -> PlaceOrder:
@@ -140,3 +143,70 @@ async def test_interest_without_the_door_is_not_callable(site: Site) -> None:
     async with await site.attach(site.token(Scope.ADMIN)) as client:
         for method in ("watch", "unwatch_chain", "close", "next_orders", "__init__", "desk"):
             assert (await client.call(method))["error"]["code"] == protocol.METHOD_NOT_FOUND
+
+
+# -- one account of several ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[tuple[TwoAccountEngine, Site]]:
+    """An engine of two accounts behind its door, with an order of each."""
+    engine = TwoAccountEngine()
+    for account in (ACCOUNT, SECOND):
+        await engine.submit(order(engine, rests=True, account=account), seat="somebody")
+    engine.submitted.clear()
+    (tmp_path / "shared").mkdir()
+    async with opened_site(engine, tmp_path / "shared") as opened:
+        yield engine, opened
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["orders", "trades", "positions", "strategies", "funds", "events", "doctor", "operations", "execution_health"],
+)
+async def test_a_token_of_one_account_is_told_its_own(shared: tuple[TwoAccountEngine, Site], method: str) -> None:
+    """Behind one door with another account: its own rows come, and no byte of the other's."""
+    _, site = shared
+    async with await site.attach(site.token(Scope.READ, accounts=(SECOND,))) as client:
+        assert (await client.call("hello"))["result"]["account"] == SECOND
+        answer = str(await client.call(method))
+        assert "result" in answer
+        assert ACCOUNT not in answer
+    async with await site.attach(site.token(Scope.READ)) as client:
+        assert ACCOUNT in str(await client.call(method)) or method == "trades"
+
+
+@pytest.mark.parametrize("topic", ["desk", "strategies", "positions", "orders", "events"])
+async def test_a_token_of_one_account_follows_its_own(shared: tuple[TwoAccountEngine, Site], topic: str) -> None:
+    """The snapshot and what follows it: a change of the other account brings nothing, one of its own does."""
+    engine, site = shared
+    async with await site.attach(site.token(Scope.READ, accounts=(SECOND,))) as client:
+        snapshot = str(await client.call("follow", topic=topic))
+        assert "result" in snapshot
+        assert SECOND in snapshot
+        assert ACCOUNT not in snapshot
+        for account in (ACCOUNT, SECOND):
+            await engine.submit(order(engine, rests=True, account=account), seat="somebody")
+        if topic in {"desk", "orders", "events"}:
+            update = str(await client.next_topic())
+            assert SECOND in update
+            assert ACCOUNT not in update
+        assert is_forbidden(await client.call("follow", topic="chain/NIFTY/2026-11-24"))
+
+
+async def test_a_token_of_one_account_acts_for_its_own(shared: tuple[TwoAccountEngine, Site]) -> None:
+    """Orders without a name are for it, cancelling everything is of it, and the other's orders cannot be touched."""
+    engine, site = shared
+    theirs, mine = (record.number for record in await engine.orders())
+    async with await site.attach(site.token(Scope.TRADE, Scope.KILL, accounts=(SECOND,))) as client:
+        assert is_forbidden(await submit(client, order(engine, account=ACCOUNT)))
+        assert is_forbidden(await submit(client, CancelOrders(numbers=(theirs,))))
+        assert is_forbidden(await submit(client, SetMode(mode=Mode.READ)))
+        assert is_forbidden(await client.call("why", number=theirs))
+        assert not engine.submitted
+        made = await submit(client, order(engine, rests=True))
+        assert [row["account"] for row in made["result"]["orders"]] == [SECOND]
+        answer = await submit(client, CancelOrders(everything=True))
+        assert {row["account"] for row in answer["result"]["orders"]} == {SECOND}
+    states = {record.number: record.state for record in await engine.orders()}
+    assert (states[theirs], states[mine]) == (OrderState.OPEN, OrderState.CANCELLED)

@@ -107,9 +107,9 @@ async def test_wishes_of_the_screen_are_done_at_once() -> None:
         await desk.type("mark exit")
         await desk.press("enter")
         assert "Day exit" in desk.text("status")
-        await desk.type("go orders")
+        await desk.type("go events")
         await desk.press("enter")
-        assert desk.focus == "orders"
+        assert desk.focus == "events"
         assert desk.sent == []
 
 

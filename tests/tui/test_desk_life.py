@@ -10,6 +10,7 @@ from textual.app import App
 
 from engine.core.commands import Command, Interpretation, Receipt
 from engine.core.errors import EngineGone
+from engine.core.identifiers import AccountId
 from engine.core.vocabulary import QuoteState
 from tests.kit.fake_engine import FakeEngineClient
 from tests.kit.fake_market import FixedClock
@@ -79,7 +80,7 @@ async def test_quit_says_who_keeps_watching() -> None:
 class DeafEngine(FakeEngineClient):
     """Understands no sentence, as when the link to it is lost."""
 
-    async def interpret(self, text: str) -> Interpretation:
+    async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
         raise EngineGone("the link is lost")
 
 

@@ -131,7 +131,7 @@ async def test_going_where_there_is_no_room() -> None:
         assert desk.focus == "chain"
         await desk.press("w", "9")
         assert "means nothing here" in desk.text("ghost")
-        await desk.press("g", "o")
+        await desk.press("w", "5")
         assert desk.focus == "orders"
 
 

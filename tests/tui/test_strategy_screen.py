@@ -114,8 +114,8 @@ async def test_the_strategy_seen_last_is_remembered() -> None:
 async def test_letters_lead_back_to_panes_of_the_desk() -> None:
     """G and a letter of a Desk pane goes there, the colon to the command bar, and nothing is left on the stack."""
     async with Desk().running() as desk:
-        await desk.press(*OPEN, "g", "o")
-        assert desk.focus == "orders"
+        await desk.press(*OPEN, "g", "e")
+        assert desk.focus == "events"
         await desk.press(*OPEN, "colon")
         assert desk.focus == "bar"
         assert len(desk.app.screen_stack) == 1

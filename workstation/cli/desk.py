@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from engine.client import EngineClient
 from engine.core.errors import SetupError
@@ -21,7 +21,7 @@ from workstation.cli.exit_codes import ExitCode
 from workstation.cli.headless import is_busy, serve
 from workstation.cli.logs import log_to_file
 from workstation.cli.output import print_words
-from workstation.cli.running import connected, running_engine, start_headless
+from workstation.cli.running import connected, market_words, running_engine, start_headless
 from workstation.locations import Locations
 from workstation.screen_clock import ScreenClock
 from workstation.settings import Configuration
@@ -60,15 +60,25 @@ async def run_desk(
             if socket is None:
                 raise
     client = await RemoteClient.attach(socket, timeout_s=configuration.door.call_timeout_s, resume=True)
-    return await _attached(client, configuration, opened)
+    return await _attached(client, configuration, opened, kill_words(locations, options))
 
 
-async def _attached(client: RemoteClient, configuration: Configuration, opened: Opened | None) -> int:
+def kill_words(locations: Locations, options: argparse.Namespace) -> tuple[str, ...]:
+    """The command line of ``workstation kill`` for the engine of this screen."""
+    words = [sys.executable, "-m", "workstation.cli.main", "--data", str(locations.data)]
+    if options.config is not None:
+        words += ["--config", str(options.config)]
+    return (*words, *market_words(options), "kill")
+
+
+async def _attached(
+    client: RemoteClient, configuration: Configuration, opened: Opened | None, kill_command: Sequence[str] = ()
+) -> int:
     """The desk on an engine of another process."""
     try:
         if opened is not None:
             await opened(client)
-        await _Screen(client, configuration, ENGINE_GOES_ON).run()
+        await _Screen(client, configuration, ENGINE_GOES_ON, kill_command).run()
     finally:
         await client.close()
     return ExitCode.DONE
@@ -82,7 +92,7 @@ async def _own_engine(
     async with open_host(configuration, locations, read_only=False, with_door=True) as host:
         if opened is not None:
             await opened(host.client)
-        screen = _Screen(host.client, configuration, ENGINE_IN_THIS_PROCESS)
+        screen = _Screen(host.client, configuration, ENGINE_IN_THIS_PROCESS, kill_words(locations, options))
         await screen.run()
         if screen.hung_up:
             stopping = asyncio.Event()
@@ -100,8 +110,12 @@ async def _own_engine(
 class _Screen:
     """One run of the terminal application, ended by the person or by a hang-up."""
 
-    def __init__(self, client: EngineClient, configuration: Configuration, after_quit: str) -> None:
-        self._app = WorkstationApp(client, configuration.terminal, ScreenClock(client), after_quit=after_quit)
+    def __init__(
+        self, client: EngineClient, configuration: Configuration, after_quit: str, kill_command: Sequence[str] = ()
+    ) -> None:
+        self._app = WorkstationApp(
+            client, configuration.terminal, ScreenClock(client), after_quit=after_quit, kill_command=kill_command
+        )
         self.hung_up = False
 
     async def run(self) -> None:

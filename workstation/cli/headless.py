@@ -27,7 +27,7 @@ async def run_headless(
     until_idle: bool,
     opened: Callable[[EngineClient], Awaitable[None]] | None = None,
 ) -> int:
-    """Run until SIGTERM; with ``until_idle`` also until no order works and nobody is attached for a while.
+    """Run until SIGTERM; with ``until_idle`` also until no order works, no plan is left and nobody is attached.
 
     A hang-up does not end it. ``opened`` is called with the engine first; then one line of JSON says that it is ready.
     """
@@ -48,6 +48,7 @@ async def run_headless(
                     "socket": str(host.door.path),
                     "exchange_root": host.address.root if host.address is not None else None,
                     "account": host.engine.account,
+                    "accounts": host.engine.desks.accounts,
                 }
             )
         await serve(host, stopping, idle_exit_s=configuration.door.idle_exit_s if until_idle else None)
@@ -69,9 +70,14 @@ async def serve(host: Host, stopping: asyncio.Event, *, idle_exit_s: float | Non
 
 
 def is_busy(host: Host) -> bool:
-    """Whether an order may still trade, or somebody is attached."""
+    """Whether an order may still trade, a plan is not over, an answer is looked for, or somebody is attached."""
     attached = host.door is not None and host.door.clients > 0
-    return attached or any(may_trade(record.state) for record in host.engine.orders())
+    has_plans = any(desk.plans.is_busy for desk in host.engine.desks)
+    is_looking = any(
+        desk.executor is not None and desk.executor.instructions is not None and desk.executor.instructions.is_open
+        for desk in host.engine.desks
+    )
+    return attached or has_plans or is_looking or any(may_trade(record.state) for record in host.engine.orders())
 
 
 def is_recording(host: Host) -> bool:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from decimal import Decimal
+from typing import NamedTuple, TypeVar
 
 from engine.client import EngineClient
+from engine.core.errors import InvalidInput
+from engine.core.identifiers import AccountId
 from engine.core.strategies import StrategyValue
 from engine.core.vocabulary import Mark
 from workstation.cli.exit_codes import ExitCode
 from workstation.cli.output import print_json, print_table
 from workstation.formatting import decimal_text, full_time, money_exact
 
+T = TypeVar("T")
 UNKNOWN = "—"
 FIRST_QUOTES_S = 3.0
 POLL_S = 0.05
@@ -32,9 +37,46 @@ def _price(value: Decimal | None) -> str:
     return decimal_text(value, places, group=False)
 
 
-async def orders(engine: EngineClient, *, as_json: bool) -> ExitCode:
+class Listed(NamedTuple):
+    """Which accounts a listing shows."""
+
+    accounts: tuple[AccountId, ...]
+    is_one: bool
+    """There is one account, or one was named: its name stands in no column."""
+
+    def of(self, rows: Iterable[T], whose: Callable[[T], AccountId | None]) -> tuple[T, ...]:
+        """The rows of these accounts."""
+        return tuple(row for row in rows if whose(row) in self.accounts)
+
+    def table(self, headings: list[str], rows: list[list[str]], whose: list[AccountId | None], left: set[int]) -> None:
+        """Print a table; with several accounts its first column says whose a row is."""
+        if not self.is_one:
+            headings = ["account", *headings]
+            rows = [[account or UNKNOWN, *row] for account, row in zip(whose, rows, strict=True)]
+            left = {0, *(place + 1 for place in left)}
+        print_table(headings, rows, left=frozenset(left))
+
+
+def listed(engine: EngineClient, account: str | None) -> Listed:
+    """The named account, or all.
+
+    Raises:
+        InvalidInput: the engine has no such account.
+    """
+    status = engine.desk().status
+    accounts = tuple(view.account for view in status.accounts) or (status.account,)
+    if account is None:
+        return Listed(accounts, is_one=len(accounts) == 1)
+    if account not in accounts:
+        names = ", ".join(accounts)
+        raise InvalidInput(f"{account[:40]} is no account of this engine; it has {names}.", field="account")
+    return Listed((AccountId(account),), is_one=True)
+
+
+async def orders(engine: EngineClient, account: str | None = None, *, as_json: bool) -> ExitCode:
     """Today's orders and all that still work."""
-    records = await engine.orders()
+    chosen = listed(engine, account)
+    records = chosen.of(await engine.orders(), lambda record: record.account)
     if as_json:
         print_json(records)
         return ExitCode.DONE
@@ -53,13 +95,14 @@ async def orders(engine: EngineClient, *, as_json: bool) -> ExitCode:
         for record in records
     ]
     headings = ["order", "state", "side", "instrument", "filled", "price", "average", "broker id", "message"]
-    print_table(headings, rows, left=INSTRUMENT_COLUMN | {8})
+    chosen.table(headings, rows, [record.account for record in records], {*INSTRUMENT_COLUMN, 8})
     return ExitCode.DONE
 
 
-async def trades(engine: EngineClient, *, as_json: bool) -> ExitCode:
+async def trades(engine: EngineClient, account: str | None = None, *, as_json: bool) -> ExitCode:
     """Today's fills."""
-    fills = await engine.trades()
+    chosen = listed(engine, account)
+    fills = chosen.of(await engine.trades(), lambda fill: fill.account)
     if as_json:
         print_json(fills)
         return ExitCode.DONE
@@ -77,13 +120,14 @@ async def trades(engine: EngineClient, *, as_json: bool) -> ExitCode:
         for fill in fills
     ]
     headings = ["time", "side", "instrument", "strategy", "units", "price", "broker order", "trade"]
-    print_table(headings, rows, left=INSTRUMENT_COLUMN)
+    chosen.table(headings, rows, [fill.account for fill in fills], set(INSTRUMENT_COLUMN))
     return ExitCode.DONE
 
 
-async def positions(engine: EngineClient, *, as_json: bool) -> ExitCode:
+async def positions(engine: EngineClient, account: str | None = None, *, as_json: bool) -> ExitCode:
     """The broker's net positions."""
-    held = await engine.positions()
+    chosen = listed(engine, account)
+    held = await engine.positions(None if account is None else chosen.accounts[0])
     if as_json:
         print_json(held)
         return ExitCode.DONE
@@ -97,13 +141,15 @@ async def positions(engine: EngineClient, *, as_json: bool) -> ExitCode:
         ]
         for position in held
     ]
-    print_table(["instrument", "product", "units", "average", "last"], rows, left=frozenset({0, 1}))
+    whose = [position.account for position in held]
+    chosen.table(["instrument", "product", "units", "average", "last"], rows, whose, {0, 1})
     return ExitCode.DONE
 
 
-async def strategies(engine: EngineClient, *, as_json: bool) -> ExitCode:
+async def strategies(engine: EngineClient, account: str | None = None, *, as_json: bool) -> ExitCode:
     """Active strategies with their money on the three marks, gross of charges."""
-    values = await _valued(engine)
+    chosen = listed(engine, account)
+    values = chosen.of(await _valued(engine), lambda value: value.strategy.account)
     if as_json:
         print_json(values)
         return ExitCode.DONE
@@ -114,7 +160,8 @@ async def strategies(engine: EngineClient, *, as_json: bool) -> ExitCode:
             for mark in (Mark.LAST, Mark.MID, Mark.EXIT)
         ]
         rows.append([f"#{value.strategy.number}", value.strategy.name, str(value.open_legs), *marks])
-    print_table(["strategy", "name", "legs", "gross last", "gross mid", "gross exit"], rows, left=frozenset({0, 1}))
+    headings = ["strategy", "name", "legs", "gross last", "gross mid", "gross exit"]
+    chosen.table(headings, rows, [value.strategy.account for value in values], {0, 1})
     return ExitCode.DONE
 
 
@@ -129,18 +176,23 @@ async def _valued(engine: EngineClient) -> tuple[StrategyValue, ...]:
         await asyncio.sleep(POLL_S)
 
 
-async def funds(engine: EngineClient, *, as_json: bool) -> ExitCode:
-    """Money at the broker."""
-    money = await engine.funds()
+async def funds(engine: EngineClient, account: str | None = None, *, as_json: bool) -> ExitCode:
+    """Money at the broker; as JSON one object, or a list of them when there are several accounts."""
+    chosen = listed(engine, account)
+    found = [await engine.funds(one) for one in chosen.accounts]
     if as_json:
-        print_json(money)
+        print_json(found[0] if chosen.is_one else found)
         return ExitCode.DONE
-    used = money.utilisation
-    rows = [
-        ["free", _amount(money.net)],
-        ["cash", _amount(money.cash)],
-        ["used", _amount(money.used)],
-        ["utilisation", UNKNOWN if used is None else f"{used:.1%}"],
-    ]
-    print_table(["funds", "rupees"], rows)
+    rows: list[list[str]] = []
+    whose: list[AccountId | None] = []
+    for money in found:
+        used = money.utilisation
+        rows += [
+            ["free", _amount(money.net)],
+            ["cash", _amount(money.cash)],
+            ["used", _amount(money.used)],
+            ["utilisation", UNKNOWN if used is None else f"{used:.1%}"],
+        ]
+        whose += [money.account] * (len(rows) - len(whose))
+    chosen.table(["funds", "rupees"], rows, whose, {0})
     return ExitCode.DONE

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workstation.cli.exit_codes import ExitCode
+from workstation.cli.gtt_words import add_gtt
 from workstation.program import program_version
 
 PRACTICE = "practice"
@@ -87,15 +88,19 @@ def _parser() -> argparse.ArgumentParser:
     order.add_argument("sentence", help='for example: "buy 2L nifty 24000 ce w0 @ 105"')
     order.add_argument("--dry-run", action="store_true", help="check and show, send nothing")
     order.add_argument("--yes", action="store_true", help="send without asking")
+    order.add_argument("--account", metavar="ACCOUNT", help="whose order it is (default: the first account's)")
     order.add_argument("--key", help="idempotency key: repeating with the same key never makes a second order")
     order.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="S", help="longest wait for an answer")
     _add_json(order)
 
+    _add_exit(commands)
     for name in LISTINGS:
         listing = commands.add_parser(name, help=f"list {name}", epilog=EXIT_CODES_HELP)
+        listing.add_argument("--account", metavar="ACCOUNT", help="this one alone (default: every account)")
         _add_json(listing)
 
     _add_why(commands)
+    _add_upkeep(commands)
     database = commands.add_parser("db", help="the database: upgrade, downgrade, status", epilog=EXIT_CODES_HELP)
     steps = database.add_subparsers(dest="step", required=True)
     upgrade = steps.add_parser("upgrade", help="bring the schema to this version")
@@ -109,7 +114,71 @@ def _parser() -> argparse.ArgumentParser:
     _add_rules(commands)
     _add_record(commands)
     _add_bars(commands)
+    _add_kill(commands)
+    add_gtt(commands, EXIT_CODES_HELP)
     return parser
+
+
+def _add_exit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    leave = commands.add_parser(
+        "exit",
+        help="exit to flat: a strategy, a leg or all; waits until it is, and prints time and slippage",
+        epilog="exit codes: 0 flat, 1 refused or ended with something left, 2 wrong words, 3 no engine or broker to be "
+        "had, 4 set-up, 5 not over yet or outcome unknown (repeat it with the same --key: never twice so)",
+    )
+    leave.add_argument("target", help="a strategy such as 3, a leg or side such as 3.2 or 3.ce, or all")
+    leave.add_argument("percent", nargs="?", help="25, 50 or 100 (default); whole lots, rounded up")
+    how = leave.add_mutually_exclusive_group()
+    how.add_argument("--now", action="store_true", help="cross the spread at once, protected")
+    how.add_argument("--patient", action="store_true", help="rest at the own side first")
+    how.add_argument("--by", metavar="HH:MM", help="be flat by that time, beginning early enough")
+    leave.add_argument("--slippage", metavar="RUPEES", help="ask before more than this is lost against the mid")
+    leave.add_argument("--account", metavar="ACCOUNT", help="with all: this one alone (default: every account)")
+    leave.add_argument("--dry-run", action="store_true", help="check and show, send nothing")
+    leave.add_argument("--yes", action="store_true", help="send without asking")
+    leave.add_argument("--key", help="idempotency key: repeating with the same key never begins a second exit")
+    leave.add_argument("--wait", type=float, metavar="S", help="longest wait until flat (default: as long as it takes)")
+    _add_json(leave)
+
+
+def _add_kill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    kill = commands.add_parser(
+        "kill",
+        help="the kill switch: block new risk, cancel entries, flatten; needs no engine and no database",
+        epilog="exit codes: 0 done and verified by the broker's books, 1 not done in time (what is left is named), "
+        "2 wrong words, 3 the broker or its session cannot be had, 4 set-up, 5 done, but an outcome is unknown; the "
+        "latch is set in every case but 2 and 4",
+    )
+    kill.add_argument("account", nargs="?", default="all", help="a client id, or all (default)")
+    kill.add_argument(
+        "--no-flatten", dest="flatten", action="store_false", help="only cancel entries; positions and stops stay"
+    )
+    _add_json(kill)
+    unlock = commands.add_parser(
+        "unlock", help="end a kill switch: a wait, then a typed phrase", epilog=EXIT_CODES_HELP
+    )
+    unlock.add_argument("account", help="a client id, or all for a switch that was set for every account")
+
+
+def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    mismatches = commands.add_parser(
+        "mismatches", help="where our books and the broker's differ: list, compare, explain", epilog=EXIT_CODES_HELP
+    )
+    what = mismatches.add_mutually_exclusive_group()
+    what.add_argument("--now", action="store_true", help="compare with the broker first")
+    what.add_argument("--explain", nargs=2, metavar=("ID", "WORDS"), help="say why one is there")
+    _add_json(mismatches)
+    handover = commands.add_parser(
+        "handover", help="what to read to the broker's dealing desk by telephone", epilog=EXIT_CODES_HELP
+    )
+    _add_json(handover)
+    housekeeping = commands.add_parser(
+        "housekeeping", help="leave the orders of a strategy alone, or look after them again", epilog=EXIT_CODES_HELP
+    )
+    which = housekeeping.add_mutually_exclusive_group(required=True)
+    which.add_argument("--off", metavar="STRATEGY", help="such as 3: its stops and targets are left alone")
+    which.add_argument("--on", metavar="STRATEGY", help="they shrink and go with its positions again")
+    _add_json(housekeeping)
 
 
 def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -120,6 +189,11 @@ def _add_why(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     why.add_argument("order", nargs="?", help="such as o40")
     _add_json(why)
+    plans = commands.add_parser(
+        "plans", help="large orders, baskets, exits and what waits: how far they are", epilog=EXIT_CODES_HELP
+    )
+    plans.add_argument("--all", action="store_true", help="those of the day that are over, too")
+    _add_json(plans)
     letters = commands.add_parser(
         "letters", help="orders that were given up: list, send again, close", epilog=EXIT_CODES_HELP
     )

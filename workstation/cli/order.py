@@ -10,8 +10,9 @@ from collections.abc import Callable
 import msgspec
 
 from engine.client import EngineClient
-from engine.core.commands import Command, PlaceOrder, Preview, Receipt, SentenceError
+from engine.core.commands import Command, MakePlan, PlaceOrder, Preview, Receipt, SentenceError
 from engine.core.errors import EngineGone, OutcomeUnknown, StorageError, WorkstationError
+from engine.core.identifiers import AccountId
 from engine.core.orders import OrderState
 from workstation.cli.exit_codes import ExitCode
 from workstation.cli.output import print_json, print_words
@@ -48,6 +49,7 @@ async def order(
     engine: EngineClient,
     sentence: str,
     *,
+    account: str | None = None,
     dry_run: bool,
     yes: bool,
     key: str | None,
@@ -57,22 +59,23 @@ async def order(
 ) -> ExitCode:
     """Interpret, preview, confirm, submit, and wait up to ``wait_s`` for the broker's first word.
 
+    ``account`` is whose the order is, and whose strategies and orders the sentence means; the first one's without it.
     ``key`` is the idempotency key: repeating the command with the same key never makes a second order. Without one a
     fresh key is made, and told when the outcome is not known. A sentence that breaks a check is not sent; with a given
     key it still goes to the engine, which may know the order that the key made.
     """
-    interpretation = await engine.interpret(sentence)
+    interpretation = await engine.interpret(sentence, None if account is None else AccountId(account))
     command = interpretation.command
     if command is None:
         if interpretation.error is not None:
-            _point_at(sentence, interpretation.error)
+            point_at(sentence, interpretation.error)
         else:
             print_words("That sentence concerns a screen; there is none here.")
         if as_json:
             print_json(OrderResult(text=sentence, sent=False, error=interpretation.error))
         return ExitCode.USAGE
     known_key = key
-    if isinstance(command, PlaceOrder):
+    if isinstance(command, PlaceOrder | MakePlan):
         key = key or new_key()
         command = msgspec.structs.replace(command, idempotency_key=key)
     preview = await engine.preview(command)
@@ -149,7 +152,8 @@ def _advice(command: Command, key: str | None) -> str:
     return "It may have been done. Look with `workstation orders` before doing it again."
 
 
-def _point_at(text: str, error: SentenceError) -> None:
+def point_at(text: str, error: SentenceError) -> None:
+    """Show where a sentence is wrong, why, and what fits there."""
     print_words(text)
     print_words(" " * error.place + "^" * max(error.length, 1))
     print_words(error.message)

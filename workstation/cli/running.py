@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.client import EngineClient
 from engine.core.errors import InvalidInput, SetupError
+from engine.core.money import parse_decimal
 from engine.server.local_door import is_alive
 from engine.server.remote_client import RemoteClient
 from workstation.afar import find_token, reach
@@ -25,7 +26,7 @@ from workstation.settings import Configuration
 
 MARKET_OPTIONS = ("seed", "start", "speed", "instruments", "snapshot", "tape", "paper")
 HEADLESS_START_S = 90.0
-HERE_ONLY = frozenset({"headless", "serve", "db", "token", "login", "secrets"})
+HERE_ONLY = frozenset({"headless", "serve", "db", "token", "login", "secrets", "kill", "unlock"})
 """Commands about this machine's own engine, files and secrets."""
 
 
@@ -62,6 +63,14 @@ async def run(options: argparse.Namespace, environment: Mapping[str, str]) -> in
             from workstation.cli.login import run_login
 
             return await run_login(configuration, locations, options, environment)
+        case "kill":
+            from workstation.cli.kill import run_kill
+
+            return await run_kill(configuration, locations, options, environment)
+        case "unlock":
+            from workstation.cli.kill import run_unlock
+
+            return await run_unlock(configuration, locations, options)
         case "secrets":
             from workstation.cli.secrets import run_secrets
 
@@ -121,6 +130,9 @@ async def _with_engine(
     acting = (options.command == "order" and not options.dry_run) or (
         options.command == "letters" and bool(options.replay or options.close)
     )
+    acting |= options.command == "housekeeping" or (options.command == "exit" and not options.dry_run)
+    acting |= options.command in {"gtt", "convert"} and not getattr(options, "dry_run", True)
+    acting |= options.command == "mismatches" and (options.now or options.explain is not None)
     async with engine_for(configuration, locations, options, environment, acting=acting) as engine:
         match options.command:
             case "order":
@@ -129,6 +141,24 @@ async def _with_engine(
                 return await order(
                     engine,
                     options.sentence,
+                    account=options.account,
+                    dry_run=options.dry_run,
+                    yes=options.yes,
+                    key=options.key,
+                    as_json=options.json,
+                    wait_s=options.wait,
+                )
+            case "exit":
+                from workstation.cli.exit import exit_positions, exit_sentence
+
+                words = [options.target, *([options.percent] if options.percent else ())]
+                return await exit_positions(
+                    engine,
+                    exit_sentence(words, now=options.now, patient=options.patient, by=options.by),
+                    slippage_max=None
+                    if options.slippage is None
+                    else parse_decimal(options.slippage, field="slippage"),
+                    account=options.account,
                     dry_run=options.dry_run,
                     yes=options.yes,
                     key=options.key,
@@ -168,6 +198,10 @@ async def _with_engine(
                 from workstation.cli.why import why
 
                 return await why(engine, options.order, as_json=options.json)
+            case "plans":
+                from workstation.cli.plans import plans
+
+                return await plans(engine, everything=options.all, as_json=options.json)
             case "letters":
                 from workstation.cli.why import letters
 
@@ -179,6 +213,26 @@ async def _with_engine(
                     yes=options.yes,
                     as_json=options.json,
                 )
+            case "mismatches":
+                from workstation.cli.mismatches import mismatches
+
+                return await mismatches(engine, explain=options.explain, now=options.now, as_json=options.json)
+            case "handover":
+                from workstation.cli.mismatches import handover
+
+                return await handover(engine, as_json=options.json)
+            case "housekeeping":
+                from workstation.cli.mismatches import housekeeping
+
+                return await housekeeping(engine, off=options.off, on=options.on, as_json=options.json)
+            case "gtt":
+                from workstation.cli.gtt import gtt
+
+                return await gtt(engine, options)
+            case "convert":
+                from workstation.cli.gtt import convert
+
+                return await convert(engine, options)
             case "doctor":
                 from workstation.cli.doctor import doctor
 
@@ -193,7 +247,7 @@ async def _with_engine(
                     "strategies": listings.strategies,
                     "funds": listings.funds,
                 }[options.command]
-                return await listing(engine, as_json=options.json)
+                return await listing(engine, options.account, as_json=options.json)
 
 
 @contextlib.asynccontextmanager

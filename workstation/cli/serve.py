@@ -52,7 +52,7 @@ def _say_ready(host: Host, token_words: str) -> None:
     if host.door is None or host.web is None:
         raise SetupError("The engine was opened without its doors.")
     print_words(
-        f"The engine of {host.engine.account} listens at {host.web.url} and at {host.door.path}.\n"
+        f"The engine of {', '.join(host.engine.desks.accounts)} listens at {host.web.url} and at {host.door.path}.\n"
         f"Whoever comes by the first needs a token: {token_words} --scope read --expires 30d\n"
         "To end it: Ctrl-C or SIGTERM; orders that rest at the broker stay there."
     )
@@ -64,6 +64,7 @@ def _say_ready(host: Host, token_words: str) -> None:
             "url": host.web.url,
             "exchange_root": host.address.root if host.address is not None else None,
             "account": host.engine.account,
+            "accounts": host.engine.desks.accounts,
         }
     )
 

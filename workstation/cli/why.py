@@ -53,10 +53,13 @@ async def why(engine: EngineClient, order: str | None, *, as_json: bool) -> Exit
     health = await engine.execution_health()
     if as_json:
         print_json(health)
-    elif health is None:
+    elif not health:
         print_words("This engine can only look: another one sends, or none runs. `workstation why o40` explains one.")
     else:
-        print_text("\n".join(health_lines(health)))
+        for one in health:
+            if len(health) > 1:
+                print_text(f"account  {one.account}")
+            print_text("\n".join(health_lines(one)))
     return ExitCode.DONE
 
 

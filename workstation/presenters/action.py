@@ -28,9 +28,13 @@ class Place(StrEnum):
     """Typing what instrument to chart."""
     PROMPT = "prompt"
     ORDERS = "orders"
+    EXECUTION = "execution"
+    """The screen of the orders."""
     EVENTS = "events"
     BAR = "bar"
     DIALOG = "dialog"
+    PANIC = "panic"
+    """The panel of the panic key."""
 
 
 class When(StrEnum):
@@ -60,6 +64,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it makes sense without its place having focus."""
     when: When = When.ALWAYS
     """Where this is not the case the key is free for what else it means."""
+    priority: bool = False
+    """It acts before whatever has focus, a dialog or an input too: the panic key alone."""
 
     @property
     def method(self) -> str:
@@ -78,6 +84,7 @@ def action_of(  # noqa: PLR0917 - called like the rows of a table
     line: bool = False,
     palette: bool = True,
     when: When = When.ALWAYS,
+    priority: bool = False,
 ) -> Action:
     """One row of the table: ``name`` is unique in its place, ``keys`` are separated by blanks."""
     return Action(
@@ -90,4 +97,5 @@ def action_of(  # noqa: PLR0917 - called like the rows of a table
         line=line,
         palette=palette,
         when=when,
+        priority=priority,
     )

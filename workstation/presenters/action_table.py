@@ -15,7 +15,44 @@ from workstation.presenters.engine_actions import (
     rules_actions,
     tape_actions,
 )
+from workstation.presenters.execution_actions import execution_actions, execution_place_actions
 from workstation.presenters.place_actions import strategy_actions, volatility_actions
+
+
+def _panic() -> Iterable[Action]:
+    yield action_of(
+        Place.APP,
+        "panic",
+        "ctrl+x ctrl+backslash",
+        "PANIC",
+        "app.panic",
+        "At once, over everything: block new risk, cancel entries. Then a panel; once more flattens.",
+        priority=True,
+    )
+    panic = Place.PANIC
+    yield action_of(
+        panic,
+        "release",
+        "escape",
+        "release",
+        "screen.cancel",
+        "Release the hold; the mode stays READ. While something is flattened, close the panel only.",
+        palette=False,
+    )
+    yield action_of(
+        panic,
+        "everything",
+        "X",
+        "everything",
+        "screen.flatten_all",
+        "Flatten everything; a number flattens that strategy. Counts 400 ms after the last panic key.",
+        palette=False,
+    )
+    yield action_of(
+        panic, "lock", "K", "and lock", "screen.lock", "Flatten everything and lock until unlocked.", palette=False
+    )
+    yield action_of(panic, "up", "up", "up", "screen.scroll(-1)", "Scroll up.", palette=False)
+    yield action_of(panic, "down", "down", "down", "screen.scroll(1)", "Scroll down.", palette=False)
 
 
 def _everywhere() -> Iterable[Action]:
@@ -317,10 +354,12 @@ def _elsewhere() -> Iterable[Action]:
 
 ACTIONS: tuple[Action, ...] = (
     *_everywhere(),
+    *_panic(),
     *tape_actions(),
     *_desk(),
     *place_actions(),
     *chart_place_actions(),
+    *execution_place_actions(),
     *_chain(),
     *_lists(),
     *strategy_actions(),
@@ -331,6 +370,7 @@ ACTIONS: tuple[Action, ...] = (
     *engine_actions(),
     *doctor_actions(),
     *rules_actions(),
+    *execution_actions(),
     *prompt_actions(),
     *_elsewhere(),
 )

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from workstation.actions import Place, Registry, key_sign
 from workstation.formatting import Glyphs
-from workstation.presenters.lines import Line, Span, cut, filled, width_of
+from workstation.presenters.lines import Line, Span, cut, filled, spread, width_of
 
+PANIC = "app.panic"
+"""The action whose key stands at the right edge of every key line, whatever else has to give way."""
 PREFIX_WORDS = {
     "A": ("arm: c CONFIRM   Esc leave it",),
     "w": ("pane: 1 chain  2 ticket  3 depth  4 strategies  5 orders  6 events",),
@@ -53,10 +55,12 @@ def key_line(
                 groups[-1][0].append(sign)
             else:
                 groups.append(([sign], action.label))
+    end: list[Span] = [(registry.keys_of(PANIC), "key"), (" PANIC ", "attention")]
+    room = width - width_of(end)
     spans = start
     for signs, label in groups:
         piece: list[Span] = [(" ".join(signs), "key"), (f" {label}  ", "muted")]
-        if width_of([*spans, *piece]) > width:
+        if width_of([*spans, *piece]) > room:
             break
         spans = [*spans, *piece]
-    return filled(cut(spans, width), width)
+    return spread(cut(spans, room), end, width)

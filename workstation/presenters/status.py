@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.core.locks import LockKind, LockView
 from engine.core.views import DeskView, FeedView, StatusView, StripItem
 from engine.core.vocabulary import Mark, Mode, QuoteState, Venue
 from workstation.formatting import (
@@ -79,7 +80,7 @@ def status_lines(
     status = desk.status
     separator: Line = ((f" {glyphs.bar} " if width >= ROOMY_FROM_WIDTH else glyphs.bar, "rule"),)
     first = _packed(
-        _first_left(status, moment, glyphs, settings),
+        _first_left(status, moment, glyphs, settings, desk.locks),
         Field((((full_time(moment.market_now), ""),), ((clock_time(moment.market_now), ""),)), (90,)),
         separator,
         width,
@@ -119,6 +120,8 @@ def small_lines(desk: DeskView | None, mark: Mark, width: int, height: int, glyp
         cut(((f" {status.venue.value.upper()} ", _venue_tone(status)), (f"{word} ", tone), *tape), width),
         cut(((f" Day {mark.value} ", "muted"), *_day_figure(desk.status, mark, glyphs)), width),
     ]
+    if desk.locks:
+        lines.append(cut(((f" {lock_word(desk.locks)}", "danger"),), width))
     if desk.status.unknown_orders:
         lines.append(cut(((f" {desk.status.unknown_orders} unknown", "attention"),), width))
     room = max(0, height - len(lines) - 1)
@@ -135,17 +138,38 @@ def _venue_tone(status: StatusView) -> str:
     return "simulated" if is_simulated(status.venue) else "live"
 
 
+def _accounts_words(status: StatusView) -> str:
+    """The account in view, whose figures these are, and how many there are beside it."""
+    others = len(status.accounts) - 1
+    return clean(status.account) + (f" +{others}" if others > 0 else "")
+
+
 def _sign_tone(value: float | Decimal | None) -> str:
     if value is None or value == 0 or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
         return ""
     return "gain" if value > 0 else "loss"
 
 
-def _first_left(status: StatusView, moment: Moment, glyphs: Glyphs, settings: TerminalSettings) -> list[Field]:
+def lock_word(locks: Sequence[LockView]) -> str:
+    """The one word for what keeps new risk out; empty when nothing does."""
+    kinds = {lock.kind for lock in locks}
+    if LockKind.KILL in kinds:
+        return "KILLED"
+    if kinds - {LockKind.HOLD}:
+        return "LOCKED"
+    return "HELD" if kinds else ""
+
+
+def _first_left(
+    status: StatusView, moment: Moment, glyphs: Glyphs, settings: TerminalSettings, locks: Sequence[LockView]
+) -> list[Field]:
     venue: Span = (f" {status.venue.value.upper()} ", _venue_tone(status))
     word, tone = mode_word(status)
-    head = (venue, (" ", ""), (f" {word} ", tone))
-    name, account = clip(clean(status.account_name), NAME_WIDTH_MAX, glyphs), clean(status.account)
+    locked = lock_word(locks)
+    head: Line = (venue, (" ", ""), (f" {word} ", tone))
+    if locked:
+        head = (*head, (" ", ""), (f" {locked} ", "danger"))
+    name, account = clip(clean(status.account_name), NAME_WIDTH_MAX, glyphs), _accounts_words(status)
     plain: Line = (*head, (f" {account}", ""))
     identity: tuple[Line, ...] = ((*head, (f" {name} {account}", "")), plain) if name and name != account else (plain,)
     # Whoever looks at a tape is told so, with its speed and state, at every width.

@@ -44,17 +44,16 @@ class EventsPane(ListPane):
 
 
 PANE_OF_DIGIT = {"1": "chain", "2": "ticket", "3": "depth", "4": "strategies", "5": "orders", "6": "events"}
-PANE_OF_LETTER = {"d": "chain", "c": "chain", "o": "orders", "e": "events"}
+PANE_OF_LETTER = {"d": "chain", "c": "chain", "e": "events"}
 PANE_OF_NAME = {
     "desk": "chain",
     "chain": "chain",
     "ticket": "ticket",
     "depth": "depth",
     "strategies": "strategies",
-    "orders": "orders",
     "events": "events",
 }
-"""Where ``go orders`` leads."""
+"""Where ``go events`` leads."""
 
 
 @dataclass(frozen=True, slots=True)

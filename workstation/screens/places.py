@@ -12,6 +12,7 @@ ENGINE: Final = "engine"
 DOCTOR: Final = "doctor"
 RULES: Final = "rules"
 CHARTS: Final = "charts"
+ORDERS: Final = "orders"
 PLACE_OF_LETTER: Final = {
     "s": STRATEGY,
     "v": VOLATILITY,
@@ -20,4 +21,5 @@ PLACE_OF_LETTER: Final = {
     "h": DOCTOR,
     "u": RULES,
     "t": CHARTS,
+    "o": ORDERS,
 }

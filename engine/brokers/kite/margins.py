@@ -10,6 +10,8 @@ import msgspec
 
 from engine.brokers.kite.messages import UnreadableAnswer
 from engine.brokers.kite.values import exact
+from engine.core.funds_margin import BasketMargin, MarginParts
+from engine.core.money import ZERO
 from engine.core.orders import OrderRequest
 
 
@@ -27,8 +29,25 @@ class _Answer(msgspec.Struct):
     data: list[_Row]
 
 
+class _Block(msgspec.Struct):
+    total: Decimal
+    span: Decimal = ZERO
+    exposure: Decimal = ZERO
+    option_premium: Decimal = ZERO
+
+
+class _Basket(msgspec.Struct):
+    initial: _Block
+    final: _Block
+    orders: list[_Row]
+
+
+class _BasketAnswer(msgspec.Struct):
+    data: _Basket
+
+
 def margin_body(requests: Sequence[OrderRequest]) -> bytes:
-    """The body of ``POST /margins/orders``: JSON with numbers, not strings."""
+    """The body of ``POST /margins/orders`` and ``/margins/basket``: JSON with numbers, not strings."""
     return msgspec.json.encode([_element(request) for request in requests])
 
 
@@ -62,3 +81,34 @@ def parse_margins(body: bytes, requests: Sequence[OrderRequest]) -> tuple[Decima
     if [row.tradingsymbol for row in rows] != asked:
         raise UnreadableAnswer(f"{len(rows)} margins for {len(asked)} orders, or in another order")
     return margins
+
+
+def parse_basket(body: bytes, requests: Sequence[OrderRequest]) -> BasketMargin:
+    """What orders would block together, rupees.
+
+    Raises:
+        UnreadableAnswer: it is not a sum before and after with one figure for each order asked, in their order.
+    """
+    try:
+        basket = msgspec.json.decode(body, type=_BasketAnswer).data
+        margin = BasketMargin(
+            initial=exact(basket.initial.total, "initial"),
+            final=exact(basket.final.total, "final"),
+            orders=tuple(exact(row.total, "total") for row in basket.orders),
+            initial_parts=_parts(basket.initial),
+            final_parts=_parts(basket.final),
+        )
+    except (msgspec.DecodeError, ValueError) as error:
+        raise UnreadableAnswer(str(error)) from None
+    asked = [request.instrument.tradingsymbol for request in requests]
+    if [row.tradingsymbol for row in basket.orders] != asked:
+        raise UnreadableAnswer(f"{len(basket.orders)} margins for {len(asked)} orders, or in another order")
+    return margin
+
+
+def _parts(block: _Block) -> MarginParts:
+    return MarginParts(
+        span=exact(block.span, "span"),
+        exposure=exact(block.exposure, "exposure"),
+        premium=exact(block.option_premium, "option_premium"),
+    )

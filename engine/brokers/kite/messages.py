@@ -59,6 +59,10 @@ class _Envelope(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
+AUTOSLICE = "autoslice"
+"""The broker's own tag of the slices of an order, with the id of the whole after a colon."""
+
+
 class _OrderRow(msgspec.Struct):
     order_id: str | int
     status: str
@@ -80,6 +84,7 @@ class _OrderRow(msgspec.Struct):
     status_message: str | None = None
     status_message_raw: str | None = None
     order_timestamp: str | None = None
+    meta: object = None
 
 
 class _TradeRow(msgspec.Struct):
@@ -338,7 +343,29 @@ def _order(row: _OrderRow, day: date) -> BrokerOrder:
         tag=_tag(row),
         message=row.status_message or row.status_message_raw or "",
         placed_at=moment(row.order_timestamp, "order_timestamp", day),
+        part=_part(row),
+        to_come=_to_come(row),
     )
+
+
+def _to_come(row: _OrderRow) -> int:
+    """Units of the legs of an iceberg that follow this one."""
+    iceberg = row.meta.get("iceberg") if isinstance(row.meta, dict) else None
+    left = iceberg.get("remaining_quantity") if isinstance(iceberg, dict) else None
+    return left if isinstance(left, int) and not isinstance(left, bool) and left > 0 else 0
+
+
+def _part(row: _OrderRow) -> str:
+    """Of which larger order the broker made it; an iceberg's first leg is the order that was placed."""
+    for tag in row.tags or ():
+        kind, _, parent = tag.partition(":")
+        if kind == AUTOSLICE and parent:
+            return f"a slice of {parent}"
+    iceberg = row.meta.get("iceberg") if isinstance(row.meta, dict) else None
+    leg = iceberg.get("leg") if isinstance(iceberg, dict) else None
+    if not isinstance(iceberg, dict) or not isinstance(leg, int) or leg <= 1:
+        return ""
+    return f"leg {leg} of {iceberg.get('legs', 'an iceberg')}"
 
 
 def _tag(row: _OrderRow) -> OrderTag | None:

@@ -20,11 +20,13 @@ from urllib.parse import quote
 import httpx
 
 from engine.brokers.kite import messages
+from engine.brokers.kite.conversion import conversion_form, is_converted
 from engine.brokers.kite.errors import lost_order, lost_read, refused_order, refused_read, unreadable_order
 from engine.brokers.kite.forms import modify_form, place_form
+from engine.brokers.kite.gtt import gtt_form, parse_gtts, trigger_id_of
 from engine.brokers.kite.history import history_query, parse_history
 from engine.brokers.kite.instruments import DumpUnreadable, parse_instruments
-from engine.brokers.kite.margins import margin_body, parse_margins
+from engine.brokers.kite.margins import margin_body, parse_basket, parse_margins
 from engine.brokers.kite.pace import Pace
 from engine.brokers.kite.packets import price_decimals
 from engine.brokers.kite.transport import Answer, KiteTransport, Lane
@@ -32,18 +34,22 @@ from engine.core.accounts import Profile
 from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.commands import OrderChange
 from engine.core.errors import BrokerUnavailable, InvalidInput
+from engine.core.funds_margin import BasketMargin
 from engine.core.identifiers import AccountId, BrokerOrderId, InstrumentKey, OrderTag
+from engine.core.instructions import Conversion
 from engine.core.instruments import Instrument
 from engine.core.orders import BrokerOrder, OrderRequest, Trade
-from engine.core.ports import Clock
+from engine.core.ports import Clock, LastLook
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.standing_triggers import Gtt, GttRequest
 from engine.core.vocabulary import Exchange, Variety
 
 logger = logging.getLogger(__name__)
 
 _OK = 200
 _SHOWN_ROWS = 5
+_TRIGGERS = "/gtt/triggers"
 
 
 class KiteOrderRoad:
@@ -52,23 +58,34 @@ class KiteOrderRoad:
     ============= ===========================================
     variety       all of Kite's, as the request says
     order type    MARKET and SL-M need ``market_protection``
-    validity      DAY, IOC (TTL has no minutes to send yet)
+    validity      DAY, IOC, TTL with its minutes
     idempotency   none at the broker: the tag finds an order
     ============= ===========================================
 
     Args:
         transport: The HTTP road.
+        others: The pace of calls that are no orders (triggers, conversions), shared with the reads; the broker counts
+            them together. ``None``: they leave at once, and a refusal for speed is the caller's to obey.
     """
 
-    def __init__(self, transport: KiteTransport) -> None:
+    def __init__(self, transport: KiteTransport, others: Pace | None = None) -> None:
         self._transport = transport
+        self._others = others
 
-    async def place_order(self, request: OrderRequest, tag: OrderTag) -> BrokerOrderId:
+    async def place_order(
+        self, request: OrderRequest, tag: OrderTag, *, last_look: LastLook | None = None
+    ) -> BrokerOrderId:
         """Send a new order once; errors as ``OrderRoad`` lists them."""
-        return await self._call("POST", f"/orders/{request.variety}", place_form(request, tag))
+        return await self._call("POST", f"/orders/{request.variety}", place_form(request, tag), last_look)
 
     async def modify_order(
-        self, order_id: BrokerOrderId, variety: Variety, request: OrderRequest, change: OrderChange
+        self,
+        order_id: BrokerOrderId,
+        variety: Variety,
+        request: OrderRequest,
+        change: OrderChange,
+        *,
+        last_look: LastLook | None = None,
     ) -> BrokerOrderId:
         """Ask once for a change of a resting order; only what changes is sent.
 
@@ -80,23 +97,65 @@ class KiteOrderRoad:
             raise InvalidInput(
                 "The modification changes nothing; name a quantity, a price or a trigger.", field="change"
             )
-        return await self._call("PUT", _address(variety, order_id), modify_form(order_id, variety, change))
+        return await self._call("PUT", _address(variety, order_id), modify_form(order_id, variety, change), last_look)
 
     async def cancel_order(self, order_id: BrokerOrderId, variety: Variety) -> BrokerOrderId:
         """Ask once for a cancellation."""
         return await self._call("DELETE", _address(variety, order_id), None)
 
-    async def _call(self, method: str, path: str, form: Mapping[str, str] | None) -> BrokerOrderId:
-        try:
-            answer = await self._transport.send(Lane.ORDERS, method, path, form=form)
-        except (httpx.HTTPError, TimeoutError) as failure:
-            raise lost_order(failure) from failure
-        if answer.status != _OK:
-            raise refused_order(answer.status, answer.headers, answer.body)
+    async def place_gtt(self, request: GttRequest, last_price: Decimal, *, last_look: LastLook | None = None) -> int:
+        """Leave a trigger at the broker, once; its id."""
+        return await self._trigger("POST", _TRIGGERS, gtt_form(request, last_price), last_look)
+
+    async def modify_gtt(
+        self, trigger_id: int, request: GttRequest, last_price: Decimal, *, last_look: LastLook | None = None
+    ) -> int:
+        """Ask once that a trigger says something else."""
+        return await self._trigger("PUT", f"{_TRIGGERS}/{trigger_id}", gtt_form(request, last_price), last_look)
+
+    async def delete_gtt(self, trigger_id: int) -> int:
+        """Ask once that a trigger goes."""
+        return await self._trigger("DELETE", f"{_TRIGGERS}/{trigger_id}", None)
+
+    async def convert_position(self, conversion: Conversion) -> None:
+        """Ask once that quantity changes its product."""
+        answer = await self._send_other("PUT", "/portfolio/positions", conversion_form(conversion))
+        if not is_converted(answer.body):
+            raise unreadable_order(answer.status, answer.body)
+
+    async def _trigger(
+        self, method: str, path: str, form: Mapping[str, str] | None, last_look: LastLook | None = None
+    ) -> int:
+        answer = await self._send_other(method, path, form, last_look)
+        trigger_id = trigger_id_of(answer.body)
+        if trigger_id is None:
+            raise unreadable_order(answer.status, answer.body)
+        return trigger_id
+
+    async def _send_other(
+        self, method: str, path: str, form: Mapping[str, str] | None, last_look: LastLook | None = None
+    ) -> Answer:
+        if self._others is not None:
+            await self._others.wait()
+        return await self._send(method, path, form, last_look)
+
+    async def _call(
+        self, method: str, path: str, form: Mapping[str, str] | None, last_look: LastLook | None = None
+    ) -> BrokerOrderId:
+        answer = await self._send(method, path, form, last_look)
         order_id = messages.order_id_of(answer.body)
         if order_id is None:
             raise unreadable_order(answer.status, answer.body)
         return order_id
+
+    async def _send(self, method: str, path: str, form: Mapping[str, str] | None, last_look: LastLook | None) -> Answer:
+        try:
+            answer = await self._transport.send(Lane.ORDERS, method, path, form=form, last_look=last_look)
+        except (httpx.HTTPError, TimeoutError) as failure:
+            raise lost_order(failure) from failure
+        if answer.status != _OK:
+            raise refused_order(answer.status, answer.headers, answer.body)
+        return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +202,11 @@ class KiteReads:
         self._quote_pace = self._pace(settings.quotes_per_window)
         self._history_pace = self._pace(settings.history_per_window)
         self._other_pace = self._pace(settings.others_per_window)
+
+    @property
+    def others(self) -> Pace:
+        """The pace of everything that is no quote, no candle and no order."""
+        return self._other_pace
 
     def _pace(self, limit: int) -> Pace:
         clock = self._clock
@@ -201,6 +265,27 @@ class KiteReads:
             return parse_margins(body, requests)
         except messages.UnreadableAnswer as error:
             _unreadable("margins", error)
+
+    async def basket_margins(
+        self, requests: Sequence[OrderRequest], *, consider_positions: bool = True
+    ) -> BasketMargin:
+        """What orders would block together, by the broker's own calculator; nothing is sent to an exchange."""
+        query = [("consider_positions", "true" if consider_positions else "false")]
+        body = await self._read("POST", "/margins/basket", self._other_pace, query, document=margin_body(requests))
+        try:
+            return parse_basket(body, requests)
+        except messages.UnreadableAnswer as error:
+            _unreadable("margins", error)
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        """Triggers that stand, and those that ended in the last days."""
+        body = await self._get(_TRIGGERS, self._other_pace)
+        try:
+            parsed = parse_gtts(body, self._account)
+        except messages.UnreadableAnswer as error:
+            _unreadable("triggers", error)
+        _tell_unread("triggers", parsed.unread)
+        return parsed.rows
 
     async def instruments(self, exchange: Exchange | None = None) -> tuple[Instrument, ...]:
         """The day's dump, of one exchange or all; read in a worker thread."""

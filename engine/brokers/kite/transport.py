@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 import time
 from asyncio import timeout
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -23,6 +23,8 @@ from engine.core.errors import InvalidInput
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _JSON_TYPE = "application/json"
+_WRITES = ("send_request_headers.started", "send_request_body.started")
+"""Ends of the names by which the HTTP library tells that it is about to write."""
 
 
 class Lane(Enum):
@@ -127,8 +129,12 @@ class KiteTransport:
         form: Mapping[str, str] | None = None,
         query: Sequence[tuple[str, str]] = (),
         document: bytes | None = None,
+        last_look: Callable[[], None] | None = None,
     ) -> Answer:
         """Send one request, once, and read its whole answer. Its body is a ``form`` or a JSON ``document``.
+
+        ``last_look`` is called before the first byte, on a connection that stands, and again before the body: what it
+        raises ends the request there, and a request without its body is none.
 
         Raises:
             httpx.HTTPError: it could not be sent, or the answer was lost; ``errors`` says which.
@@ -143,7 +149,8 @@ class KiteTransport:
         elif document is not None:
             content = document
             headers["Content-Type"] = _JSON_TYPE
-        request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
+        extensions = self._extensions if last_look is None else {**self._extensions, "trace": _before(last_look)}
+        request = httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
         clock = self.server_clock
         sent = clock.wall()
         async with timeout(self._deadlines[lane]):
@@ -159,3 +166,13 @@ class KiteTransport:
         """Close every connection."""
         for pool in self._pools.values():
             await pool.aclose()
+
+
+def _before(last_look: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:
+    """A listener of the HTTP library's steps that takes a last look before each part of a request is written."""
+
+    async def trace(step: str, _info: object) -> None:
+        if step.endswith(_WRITES):
+            last_look()
+
+    return trace

@@ -141,12 +141,12 @@ async def test_why_an_order_happened_can_be_asked(harness: ClientHarness) -> Non
 
 
 async def test_the_executors_health_is_a_picture(harness: ClientHarness) -> None:
-    """Budget, both breakers closed, four latencies, no dead letters."""
-    health = await harness.client.execution_health()
-    assert health is not None
+    """Budget, all breakers closed, four latencies, no dead letters."""
+    (health,) = await harness.client.execution_health()
     assert health.account == harness.client.desk().status.account
     assert health.budget.day_limit == harness.client.desk().status.budget.day_limit
-    assert {breaker.endpoint: breaker.state for breaker in health.breakers} == {"orders": "closed", "book": "closed"}
+    states = {breaker.endpoint: breaker.state for breaker in health.breakers}
+    assert states == dict.fromkeys(("orders", "book", "triggers"), "closed")
     assert [latency.step for latency in health.latencies] == ["queue", "send", "acknowledge", "fill"]
     assert health.dead_letters == 0
     assert await harness.client.dead_letters() == ()

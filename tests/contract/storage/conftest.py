@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engine.core.ports import Repositories, WriterLock
+from engine.core.repositories import Repositories, WriterLock
 from storage.embedded import EmbeddedPostgres
 from storage.memory import MemoryRepositories, MemoryStore
 from storage.pool import Database

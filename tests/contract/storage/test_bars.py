@@ -13,7 +13,7 @@ import pytest
 from engine.core.bars import BarSource, MinuteBars
 from engine.core.errors import StorageUnavailable
 from engine.core.identifiers import InstrumentKey
-from engine.core.ports import BarRepository
+from engine.core.repositories import BarRepository
 from engine.core.vocabulary import Exchange
 from storage.bar_rows import FIGURES, minute_bars, read_stream
 from storage.bars import PostgresBars

@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.errors import InvalidInput, StorageConflict
 from engine.core.instruments import Instrument
-from engine.core.ports import Repositories
+from engine.core.repositories import Repositories
 from engine.core.vocabulary import Exchange, InstrumentKind, Venue
 from storage.errors import RowRefused
 from tests.contract.storage.samples import ACCOUNT, MORNING, OTHER_ACCOUNT, account, option

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from engine.core.errors import StorageUnavailable
-from engine.core.ports import ChainSeriesRepository
+from engine.core.repositories import ChainSeriesRepository
 from engine.core.series import ChainMinute, ChainSeries, StrikeColumns, StrikeSeries, epoch_seconds
 from engine.core.views import ChainKey
 from storage.chain_rows import ChainRows

@@ -11,7 +11,7 @@ import pytest
 from engine.core.errors import InvalidInput, StorageConflict, UnknownStrategy, WriterLost
 from engine.core.identifiers import InstrumentKey, StrategyNumber
 from engine.core.ledger import LedgerSource
-from engine.core.ports import Repositories
+from engine.core.repositories import Repositories
 from engine.core.vocabulary import Exchange, Side
 from storage.errors import RowRefused
 from tests.contract.storage.conftest import TwoEngines

@@ -12,7 +12,7 @@ from engine.core.decisions import EventFacts, LetterState, OrderDecision, QuoteS
 from engine.core.errors import InvalidInput, StorageConflict, UnknownOrder, UnknownStrategy, WriterLost
 from engine.core.identifiers import BrokerOrderId, IntentId, OrderNumber, OrderTag, StrategyNumber
 from engine.core.orders import TERMINAL, OrderEvent, OrderIntent, OrderRecord, OrderState, OrderTrigger
-from engine.core.ports import Repositories
+from engine.core.repositories import Repositories
 from engine.core.vocabulary import QuoteState
 from storage.errors import RowRefused
 from tests.contract.storage.conftest import TwoEngines

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from engine.core.instruments import Instrument
-from engine.core.ports import Repositories
+from engine.core.repositories import Repositories
 from engine.core.vocabulary import Exchange, InstrumentKind
 
 YESTERDAY, TODAY = date(2026, 11, 23), date(2026, 11, 25)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from engine.core.ports import RuleRepository
+from engine.core.repositories import RuleRepository
 from storage.embedded import EmbeddedPostgres
 from storage.errors import RowRefused
 from storage.memory.rules import MemoryRules

@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import InvalidInput, StorageConflict, UnknownStrategy, WriterLost
 from engine.core.identifiers import StrategyNumber
-from engine.core.ports import Repositories
+from engine.core.repositories import Repositories
 from engine.core.strategies import M2mCandle, Strategy, StrategyState
 from storage.errors import RowRefused
 from tests.contract.storage.conftest import TwoEngines

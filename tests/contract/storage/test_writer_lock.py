@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from engine.core.ports import Repositories, WriterLock
+from engine.core.repositories import Repositories, WriterLock
 from tests.contract.storage.conftest import TwoEngines
 from tests.contract.storage.samples import ACCOUNT, OTHER_ACCOUNT
 

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND_S = 60.0
 READY_S = 40.0
 ENGINE_COMMANDS = {b"headless", b"serve"}
-SECTIONS = ("venue", "live", "secrets", "database", "orders", "portfolio", "engine", "door")
+SECTIONS = ("venue", "practice", "live", "secrets", "database", "orders", "portfolio", "engine", "door")
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -121,7 +121,7 @@ def test_the_schema(shared_console: Console) -> None:
         (("order", "buy 2L nifty 24251 ce w0"), ExitCode.USAGE, "Next: 24,250 and 24,300"),
         (("order", "show nifty"), ExitCode.USAGE, "screen"),
         (("order", "buy 100 nifty 24250 ce w0 @ 1", "--yes"), ExitCode.USAGE, "lot"),
-        (("order", "buy 500L nifty 24250 ce w0 @ bid", "--yes"), ExitCode.REFUSED, "freeze"),
+        (("order", "buy 9000L nifty 24250 ce w0 @ bid", "--yes"), ExitCode.REFUSED, "your cap for one order"),
         (("order", "buy 1L nifty 24250 ce w0 @ bid"), ExitCode.REFUSED, "No terminal to confirm on"),
         (("order", "cancel o999", "--yes"), ExitCode.USAGE, "o999"),
         (("chain", "NIFTI"), ExitCode.USAGE, "NIFTI"),
@@ -159,9 +159,9 @@ def test_a_dry_run_sends_nothing(shared_console: Console) -> None:
     once, both = Decimal(preview["charges"]), Decimal(preview["round_trip_charges"])
     assert 0 < once < both
     assert f"charges {once} when it fills wholly, {both} for the round trip" in said.words
-    refused = shared_console.run("order", "buy 500L nifty 24250 pe w0 @ bid", "--dry-run", "--json")
+    refused = shared_console.run("order", "buy 9000L nifty 24250 pe w0 @ bid", "--dry-run", "--json")
     assert refused.code == ExitCode.REFUSED
-    assert {"freeze"} <= {item["check"] for item in refused.data["preview"]["violations"]}
+    assert {"value"} <= {item["check"] for item in refused.data["preview"]["violations"]}
     assert shared_console.run("orders", "--json").data == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -13,13 +14,18 @@ import httpx
 import msgspec
 import pytest
 
+from engine.core.errors import SessionExpired
+from engine.core.identifiers import AccountId
 from engine.practice.changes import ACCOUNT
+from engine.server.remote_client import RemoteClient
 from storage.embedded import EmbeddedPostgres
 from tests.integration.commands.console import Console, new_console, wait_for
+from tests.kit.desk_host import eventually
 from tests.kit.practice_process import PracticeProcess
 from workstation.settings import LiveSettings, SecretSettings
 
 ANSWER_S = 30.0
+LATER = "PR0002"
 
 
 @pytest.fixture
@@ -47,9 +53,35 @@ def live(broker: PracticeProcess, postgres_server: EmbeddedPostgres) -> Iterator
         yield console
 
 
-def log_in(console: Console, broker: PracticeProcess, *, by: str) -> dict[str, object]:
+@pytest.fixture
+def two_at_broker(tmp_path: Path) -> Iterator[PracticeProcess]:
+    """An exchange of two accounts that stands for the live broker."""
+    with PracticeProcess(tmp_path / "broker", arguments=["--accounts", "2"]) as process:
+        yield process
+
+
+@pytest.fixture
+def two_live(two_at_broker: PracticeProcess, postgres_server: EmbeddedPostgres) -> Iterator[Console]:
+    """A console whose venue is live, with two accounts at that broker."""
+    with new_console(postgres_server, "live broker of two", kind="live") as console:
+        console.desk.configuration = msgspec.structs.replace(
+            console.desk.configuration,
+            live=LiveSettings(
+                accounts=(ACCOUNT, LATER),
+                root=two_at_broker.root,
+                stream_root=two_at_broker.websocket,
+                login_page=f"{two_at_broker.root}/connect/login",
+            ),
+            secrets=SecretSettings(keyring=False),
+        )
+        console.write_configuration()
+        yield console
+
+
+def log_in(console: Console, broker: PracticeProcess, *, by: str, account: str = "") -> dict[str, object]:
     """Log in as a person does: open the page; the browser comes back, or its address is pasted."""
-    process = console.start("login", "--json", *(["--paste"] if by == "paste" else []), stdin=subprocess.PIPE)
+    options = [*([account] if account else []), "--json", *(["--paste"] if by == "paste" else [])]
+    process = console.start("login", *options, stdin=subprocess.PIPE)
     assert process.stderr is not None
     page = ""
     while not page:
@@ -114,3 +146,48 @@ def test_a_live_engine_survives_the_end_of_its_session(live: Console, broker: Pr
         assert os.waitpid(engine.process.pid, os.WNOHANG) == (0, 0), "it is the same engine"
     log = "".join(path.read_text(encoding="utf-8") for path in (live.data / "log").glob("*.log"))
     assert "token practice:" not in log
+
+
+def test_acc_1_an_account_without_its_login_leaves_the_other_working(
+    two_live: Console, two_at_broker: PracticeProcess
+) -> None:
+    """The engine starts on the one session there is, says whose login is missing, and takes it over when it comes."""
+    made = two_live.run("secrets", "init", "--print")
+    two_live.environment["WORKSTATION_SECRETS_KEY"] = made.out.strip()
+    for account, key in ((ACCOUNT, "practice"), (LATER, "practice2")):
+        for name in ("kite_api_key", "kite_api_secret"):
+            process = two_live.start("secrets", "set", f"{name}.{account}", stdin=subprocess.PIPE)
+            process.communicate(f"{key}\n", timeout=ANSWER_S)
+            assert process.returncode == 0
+    log_in(two_live, two_at_broker, by="paste", account=ACCOUNT)
+    with two_live.engine() as engine:
+        assert engine.ready["accounts"] == [ACCOUNT, LATER]
+        asyncio.run(_without_login(engine.ready["socket"]))
+        log_in(two_live, two_at_broker, by="paste", account=LATER)
+        asyncio.run(_with_login(engine.ready["socket"]))
+
+
+async def _without_login(socket: str) -> None:
+    client = await RemoteClient.attach(Path(socket))
+    try:
+        assert [health.account for health in await client.execution_health()] == [ACCOUNT]
+        login = next(check for check in (await client.doctor()).checks if f"workstation login {LATER}" in check.message)
+        assert login.outcome == "block"
+        assert (await client.funds(AccountId(ACCOUNT))).net > 0
+        with pytest.raises(SessionExpired, match=LATER):
+            await client.funds(AccountId(LATER))
+    finally:
+        await client.close()
+
+
+async def _with_login(socket: str) -> None:
+    client = await RemoteClient.attach(Path(socket))
+    try:
+
+        async def at_work() -> bool:
+            return [health.account for health in await client.execution_health()] == [ACCOUNT, LATER]
+
+        await eventually(at_work, "the second account at work", poll_s=0.1)
+        assert (await client.funds(AccountId(LATER))).account == LATER
+    finally:
+        await client.close()

@@ -23,7 +23,7 @@ def test_ord_15_an_order_is_explained_with_its_quote_and_its_times(shared_consol
     words = shared_console.run("why", str(number))
     assert words.out.startswith(f"o{number} BUY")
     assert "took     queue" in words.out
-    health = shared_console.run("why", "--json").data
+    (health,) = shared_console.run("why", "--json").data
     assert {latency["step"]: latency["count"] for latency in health["latencies"]}["acknowledge"] >= 1
     assert health["budget"]["day_used"] >= 1
     assert "budget   second" in shared_console.run("why").out

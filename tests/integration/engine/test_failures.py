@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from engine.brokers.kite.session import KiteCredentials
 from engine.client import EngineClient
 from engine.core.errors import SetupError
 from engine.core.identifiers import OrderNumber
@@ -167,7 +168,7 @@ async def test_a_session_that_is_over(desk: Desk, monkeypatch: pytest.MonkeyPatc
             checksum = hashlib.sha256(f"practice{request_token}practice".encode()).hexdigest()
             form = {"api_key": "practice", "request_token": request_token, "checksum": checksum}
             token = (await http.post("/session/token", data=form)).json()["data"]["access_token"]
-            monkeypatch.setattr(venue_parts, "PRACTICE_TOKEN", token)
+            monkeypatch.setattr(venue_parts, "practice_credentials", lambda _: KiteCredentials("practice", token))
             async with assembly.open_host(desk.configuration, desk.locations, read_only=False, with_door=False) as host:
                 client = host.client
                 option = Option(await live_chain(client), "ce")

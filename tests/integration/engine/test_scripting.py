@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -117,12 +118,13 @@ def test_the_examples_from_an_empty_home() -> None:
         assert "max pain" in chain.stdout
         said = run_example("place_and_watch.py", home, *place)
         assert said.returncode == 0, said.stderr
-        assert "o1 COMPLETE: 65 units" in said.stdout
+        made = re.search(r"o\d+ COMPLETE: 65 units", said.stdout)
+        assert made is not None, said.stdout
         assert "CE +65 at" in said.stdout
         assert said.stderr == ""
         again = run_example("place_and_watch.py", home, *place)
         assert again.returncode == 0, again.stderr
-        assert "o1 COMPLETE: 65 units" in again.stdout, "the same key must not make a second order"
+        assert made[0] in again.stdout, "the same key must not make a second order"
         assert "used before" in again.stdout
         alert = run_example("straddle_alert.py", home, "--above", "1", *place)
         assert alert.returncode == 0, alert.stderr
@@ -138,5 +140,5 @@ def test_the_report_on_made_files(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     printed = sum(made.volatility > 0 for made in made_chain.chain())
     assert f"{printed} of {printed} printed agree within 0.006" in said.stdout
-    assert "o1 COMPLETE: BUY 65" in said.stdout
+    assert re.search(r"o\d+ COMPLETE: BUY 65", said.stdout) is not None
     assert "extended" in said.stdout

@@ -13,7 +13,7 @@ import pytest
 
 from engine.core.errors import StorageConflict, StorageError, StorageUnavailable, WriterLost
 from engine.core.orders import OrderRecord, OrderState, OrderTrigger
-from engine.core.ports import Repositories
+from engine.core.repositories import Repositories
 from engine.core.vocabulary import Exchange
 from storage.databases import ensure_database
 from storage.memory import MemoryRepositories

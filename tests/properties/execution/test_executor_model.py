@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 STATES_OF_STATUS = {
     "OPEN": OrderState.OPEN,
+    "TRIGGER PENDING": OrderState.TRIGGER_PENDING,
     "COMPLETE": OrderState.COMPLETE,
     "CANCELLED": OrderState.CANCELLED,
     "REJECTED": OrderState.REJECTED,

@@ -28,6 +28,7 @@ from engine.core.commands import (
 from engine.core.identifiers import OrderNumber, StrategyNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
+from engine.core.plans import Chase, Iceberg, Twap
 from engine.core.vocabulary import Mark, Mode, OrderType, Product, Side, Validity
 from engine.language.describe import describe
 from engine.language.numbers import grouped, read_number
@@ -37,6 +38,14 @@ from tests.unit.language.world import NIFTY_INDEX, World
 WORLD = World()
 prices = st.integers(1, 2_000_000).map(lambda ticks: ticks * Decimal("0.05"))
 protections = st.integers(1, 400).map(lambda quarter: Decimal(quarter) / 4) | st.just(Decimal(-1))
+
+
+manners = st.one_of(
+    st.none(),
+    st.builds(Iceberg, pieces=st.integers(1, 1000)),
+    st.builds(Twap, duration_s=st.integers(1, 36_000).map(float)),
+    st.builds(Chase, ticks=st.integers(1, 1000)),
+)
 
 
 @st.composite
@@ -57,7 +66,8 @@ def placed(draw: st.DrawFn) -> PlaceOrder:
             validity=draw(st.sampled_from([Validity.DAY, Validity.IOC])),
             market_protection=draw(protections) if is_market else None,
             strategy=draw(st.sampled_from([None, *(StrategyNumber(number) for number in (1, 3, 5))])),
-        )
+        ),
+        manner=draw(manners),
     )
 
 

@@ -176,6 +176,24 @@ def test_a_row_not_understood_hides_no_other(change: dict[str, Any]) -> None:
     assert next(iter(change)) in parsed.unread[0]
 
 
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"tags": ["autoslice", "autoslice:261119900000001", TAG]}, "a slice of 261119900000001"),
+        ({"meta": {"iceberg": {"leg": 2, "legs": 4}}}, "leg 2 of 4"),
+        ({"meta": {"iceberg": {"leg": 1, "legs": 4}}}, ""),
+        ({"meta": {}}, ""),
+        ({"meta": {"iceberg": "odd"}}, ""),
+        ({"meta": ""}, ""),
+        ({}, ""),
+    ],
+)
+def test_an_order_that_the_broker_made_of_a_larger_one_says_so(fields: dict[str, object], part: str) -> None:
+    """A slice and a later leg of an iceberg; the first leg is the order that was placed."""
+    (order,) = messages.parse_orders(body([order_row(**fields)]), NOW).rows
+    assert order.part == part
+
+
 @pytest.mark.parametrize("where", [{"tag": TAG}, {"tag": None, "tags": ["mktp", TAG]}])
 def test_a_book_without_one_of_our_own_rows_is_no_book(where: dict[str, Any]) -> None:
     """A row that may be ours and is not understood fails the read: a book without it would prove a false absence."""

@@ -13,11 +13,13 @@ from engine.brokers.routing import FAILING, LIMITED, LOGIN_NEEDED, OK, ReadAccou
 from engine.core.accounts import Profile
 from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.errors import BrokerError, BrokerRejected, BrokerUnavailable, InvalidInput, RateLimited, SessionExpired
+from engine.core.funds_margin import BasketMargin
 from engine.core.identifiers import AccountId, InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.orders import BrokerOrder, OrderRequest, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.standing_triggers import Gtt
 from engine.core.vocabulary import Exchange
 
 NOW = datetime(2026, 11, 19, 5, 0, tzinfo=UTC)
@@ -58,6 +60,17 @@ class Road:
 
     async def order_margins(self, requests: Sequence[OrderRequest]) -> tuple[Decimal, ...]:
         self._ask("order_margins")
+        return ()
+
+    async def basket_margins(
+        self, requests: Sequence[OrderRequest], *, consider_positions: bool = True
+    ) -> BasketMargin:
+        self._ask("basket_margins")
+        del requests, consider_positions
+        return BasketMargin(initial=Decimal(2), final=Decimal(1), orders=())
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        self._ask("gtts")
         return ()
 
     async def instruments(self, exchange: Exchange | None = None) -> tuple[Instrument, ...]:
@@ -114,6 +127,8 @@ OWN: dict[str, Callable[[RoutedReads], Awaitable[object]]] = {
     "positions": lambda reads: reads.positions(),
     "funds": lambda reads: reads.funds(),
     "order_margins": lambda reads: reads.order_margins([]),
+    "basket_margins": lambda reads: reads.basket_margins([]),
+    "gtts": lambda reads: reads.gtts(),
 }
 
 
@@ -206,3 +221,45 @@ def test_one_account_is_not_named_twice() -> None:
     desk = Desk()
     with pytest.raises(InvalidInput, match="twice"):
         RoutedReads(desk.accounts[0], [desk.accounts[0]])
+
+
+@pytest.mark.parametrize("what", OWN)
+async def test_each_account_reads_what_is_its_own(what: str) -> None:
+    """The second account's own things come through the second account, whatever became of the first."""
+    desk = Desk()
+    desk.roads[0].trouble = SessionExpired("over")
+    await OWN[what](desk.reads.of(desk.accounts[1].account))
+    assert desk.counts(what) == [0, 1, 0]
+    desk.roads[1].trouble = RateLimited("slow")
+    with pytest.raises(RateLimited):
+        await OWN[what](desk.reads.of(desk.accounts[1].account))
+    assert desk.counts(what) == [0, 2, 0]
+
+
+async def test_all_accounts_share_their_turns() -> None:
+    """What is the same for everybody goes round over every account's view alike."""
+    desk = Desk()
+    views = [desk.reads.of(account.account) for account in desk.accounts]
+    for _ in range(3):
+        for view in views:
+            await view.quotes([])
+    assert desk.counts("quotes") == [3, 3, 3]
+
+
+async def test_an_account_without_the_role_reads_serves_nobody_else() -> None:
+    """Its health is shown and its own things are read; quotes go through the others."""
+    desk = Desk()
+    desk.accounts[2].roles = ("orders",)
+    reads = RoutedReads(desk.accounts[0], desk.accounts[1:])
+    for _ in range(4):
+        await reads.quotes([])
+    assert desk.counts("quotes") == [2, 2, 0]
+    await reads.of(desk.accounts[2].account).funds()
+    assert desk.counts("funds") == [0, 0, 1]
+    assert len(reads.health()) == 3
+
+
+def test_an_account_that_is_not_there_has_no_reads() -> None:
+    """It is a mistake of set-up, and said at once."""
+    with pytest.raises(InvalidInput, match="ZZ9999"):
+        Desk().reads.of(AccountId("ZZ9999"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.core.events import EngineEvent, EventKind
+from engine.core.identifiers import AccountId
 from engine.core.vocabulary import Severity
-from engine.event_log import EventLog
+from engine.event_log import AccountEvents, EventLog
 from tests.unit.engine.manual_clock import ManualClock
 
 
@@ -76,3 +77,16 @@ def test_events_are_stamped_with_market_time() -> None:
     """Aware, of the venue's clock."""
     clock = ManualClock()
     assert EventLog(clock, kept_max=1).add(EventKind.SYSTEM, "x").at == clock.market_now()
+
+
+def test_an_accounts_events_say_whose_they_are(log: EventLog) -> None:
+    """Beside others its words name it, once; alone they stay as they are. What concerns everybody has no account."""
+    alone = AccountEvents(log, AccountId("AB1"), is_named=False).add(EventKind.TRADE, "a fill")
+    beside = AccountEvents(log, AccountId("CD2"), is_named=True)
+    assert (alone.account, alone.text) == ("AB1", "a fill")
+    assert [beside.add(EventKind.TRADE, words).text for words in ("a fill", "CD2 is late")] == [
+        "CD2: a fill",
+        "CD2 is late",
+    ]
+    assert log.add(EventKind.FEED, "connected").account is None
+    assert log.sequence == 4

@@ -14,11 +14,13 @@ from engine.calendar.rules import read_rules
 from engine.core.accounts import Profile
 from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.errors import BrokerUnavailable, SetupError, StorageUnavailable
+from engine.core.funds_margin import BasketMargin
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.orders import BrokerOrder, OrderRequest, Trade
 from engine.core.positions import BrokerPosition, Funds
 from engine.core.quotes import Quote
+from engine.core.standing_triggers import Gtt
 from engine.core.vocabulary import Exchange, InstrumentKind
 from engine.instrument_service import InstrumentService, SegmentDump
 
@@ -86,6 +88,16 @@ class Broker:
     async def order_margins(self, requests: Sequence[OrderRequest]) -> tuple[Decimal, ...]:
         """Nobody asks."""
         raise AssertionError(requests)
+
+    async def basket_margins(
+        self, requests: Sequence[OrderRequest], *, consider_positions: bool = True
+    ) -> BasketMargin:
+        """Nobody asks."""
+        raise AssertionError(requests, consider_positions)
+
+    async def gtts(self) -> tuple[Gtt, ...]:
+        """Nobody asks."""
+        raise AssertionError
 
     async def quotes(self, keys: Sequence[InstrumentKey]) -> dict[InstrumentKey, Quote]:
         """Nobody asks."""

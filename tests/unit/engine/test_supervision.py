@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.errors import InvariantBroken
 from engine.event_log import EventLog
-from engine.supervision import HEALTHY_PAUSES, Supervisor
+from engine.supervision import HEALTHY_PAUSES, Services, Supervisor
 from tests.unit.engine.manual_clock import ManualClock
 
 PAUSES = (1.0, 5.0)
@@ -164,3 +164,37 @@ def test_a_supervisor_without_pauses_is_refused() -> None:
     clock = ManualClock()
     with pytest.raises(ValueError, match="pause"):
         Supervisor(clock, EventLog(clock, kept_max=1), pauses_s=())
+
+
+async def test_a_service_takes_the_place_of_the_one_of_its_name() -> None:
+    """Of two with one name the later runs; one whose invariant is broken stays down alone; stopping ends them all."""
+    clock = ManualClock()
+    supervisor = Supervisor(clock, EventLog(clock, kept_max=10), pauses_s=PAUSES)
+    services = Services(supervisor, stop_timeout_s=1.0)
+    running: list[str] = []
+
+    def service(name: str) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            running.append(name)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                running.remove(name)
+
+        return run
+
+    async def broken() -> None:
+        raise InvariantBroken("two of one")
+
+    services.start("money", service("first"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    services.start("money", service("second"))
+    services.start("orders", service("orders"))
+    services.start("broken", broken)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert sorted(running) == ["orders", "second"]
+    assert supervisor.degraded == ("broken has stopped for good: two of one.",)
+    await services.stop()
+    assert running == []

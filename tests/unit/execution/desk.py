@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -14,17 +15,24 @@ import msgspec
 from engine.core.accounts import Account
 from engine.core.commands import CancelOrders, ModifyOrder, OrderChange, PlaceOrder, Receipt
 from engine.core.errors import StorageError, StorageTimeout, StorageUnavailable
+from engine.core.funds_margin import FundsSeen, MarginSeen
 from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.instructions import Instruction, InstructionEvent, InstructionNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderRequest, OrderState, Trade
 from engine.core.ports import Clock
+from engine.core.positions import Funds
 from engine.core.quotes import DepthLevel, Quote
-from engine.core.vocabulary import InstrumentKind, Mode, QuoteState, Severity, Side, Venue
+from engine.core.vocabulary import InstrumentKind, Mode, Product, QuoteState, Severity, Side, Venue
 from engine.execution.executor import OrderExecutor
-from engine.execution.facts import HeldPosition, SessionState
+from engine.execution.facts import HeldPosition, PriceRange, SessionState
+from engine.execution.latch import LatchFolder
+from engine.execution.locks_book import LockBook
 from engine.execution.notices import Notice
-from engine.execution.reconciliation import LedgerCheck
+from engine.execution.reconciliation import Compare
 from engine.execution.settings import ExecutionSettings
+from engine.execution.spool import Spool
+from engine.execution.spool_file import SpoolFile
 from storage.memory import MemoryRepositories, MemoryStore
 from tests.kit.fake_broker import FakeBroker, option
 
@@ -76,6 +84,11 @@ class ManualClock:
         await settle()
 
 
+async def at_once(work: Callable[[], None]) -> None:
+    """The disk answers within the turn."""
+    work()
+
+
 async def settle() -> None:
     """Let everything run that can."""
     for _ in range(SETTLE_TURNS):
@@ -95,15 +108,41 @@ class FaultyJournal:
         """The next write is made and reported as timed out."""
         self.gate: asyncio.Event | None = None
         """Writes wait here after they were made."""
+        self.stall: asyncio.Event | None = None
+        """The database has stopped: calls wait here before they do anything."""
+        self.merge_failures = 0
+        """So many merges are not made, and reported as failed."""
         self.writes = 0
+        self.merges: list[OrderNumber] = []
 
-    async def record_intents(self, intents: Sequence[OrderIntent], *, epoch: int) -> tuple[OrderRecord, ...]:
+    async def record_intents(
+        self, intents: Sequence[OrderIntent], *, epoch: int, numbers: Sequence[OrderNumber] = ()
+    ) -> tuple[OrderRecord, ...]:
+        await self._stalled()
         self._check()
-        records = await self._journal.record_intents(intents, epoch=epoch)
+        records = await self._journal.record_intents(intents, epoch=epoch, numbers=numbers)
         await self._written()
         return records
 
+    async def reserve_numbers(self, account: AccountId, count: int, *, epoch: int) -> tuple[OrderNumber, ...]:
+        await self._stalled()
+        self._check()
+        return await self._journal.reserve_numbers(account, count, epoch=epoch)
+
+    async def merge(
+        self, intent: OrderIntent | None, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int
+    ) -> None:
+        await self._stalled()
+        self._check()
+        if self.merge_failures:
+            self.merge_failures -= 1
+            raise StorageUnavailable("the database is gone again")
+        await self._journal.merge(intent, record, events, epoch=epoch)
+        self.merges.append(record.number)
+        await self._written()
+
     async def record_change(self, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int) -> None:
+        await self._stalled()
         self._check()
         if self.changes_down is not None:
             raise self.changes_down
@@ -111,16 +150,19 @@ class FaultyJournal:
         await self._written()
 
     async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
+        await self._stalled()
         self._check()
         adopted = await self._journal.adopt(record, event, epoch=epoch)
         await self._written()
         return adopted
 
     async def by_idempotency_key(self, account: AccountId, key: str) -> OrderRecord | None:
+        await self._stalled()
         self._check()
         return await self._journal.by_idempotency_key(account, key)
 
     async def by_number(self, number: OrderNumber) -> OrderRecord | None:
+        await self._stalled()
         self._check()
         return await self._journal.by_number(number)
 
@@ -153,8 +195,19 @@ class FaultyJournal:
     def fail_changes(self) -> None:
         self.changes_down = StorageUnavailable("the database is gone")
 
+    def stop(self) -> None:
+        """Whoever asks waits; what was asked is done when it goes on."""
+        self.stall = asyncio.Event()
+
     def heal(self) -> None:
         self.down = self.changes_down = None
+        if self.stall is not None:
+            self.stall.set()
+            self.stall = None
+
+    async def _stalled(self) -> None:
+        if self.stall is not None:
+            await self.stall.wait()
 
     def _check(self) -> None:
         if self.down is not None:
@@ -169,6 +222,42 @@ class FaultyJournal:
             await self.gate.wait()
 
 
+class FaultyInstructions:
+    """The memory record of triggers and conversions, with failures on demand."""
+
+    def __init__(self, repositories: MemoryRepositories) -> None:
+        self._journal = repositories.instructions
+        self.down: StorageError | None = None
+        """Every write fails with it."""
+        self.lie_once = False
+        """The next new one is written and reported as timed out."""
+
+    async def record(self, instruction: Instruction, *, epoch: int) -> Instruction:
+        self._check()
+        made = await self._journal.record(instruction, epoch=epoch)
+        if self.lie_once:
+            self.lie_once = False
+            raise StorageTimeout("the database did not answer in time")
+        return made
+
+    async def change(self, instruction: Instruction, event: InstructionEvent, *, epoch: int) -> None:
+        self._check()
+        await self._journal.change(instruction, event, epoch=epoch)
+
+    async def by_idempotency_key(self, account: AccountId, key: str) -> Instruction | None:
+        return await self._journal.by_idempotency_key(account, key)
+
+    async def since(self, account: AccountId, moment: datetime) -> tuple[Instruction, ...]:
+        return await self._journal.since(account, moment)
+
+    async def history(self, number: InstructionNumber) -> tuple[InstructionEvent, ...]:
+        return await self._journal.history(number)
+
+    def _check(self) -> None:
+        if self.down is not None:
+            raise self.down
+
+
 class Facts:
     """What a test says of the market."""
 
@@ -178,6 +267,14 @@ class Facts:
         self.state = QuoteState.LIVE
         self.held: dict[InstrumentKey, int] | None = {}
         self.is_open = True
+        self.halt = ""
+        self.product = Product.NRML
+        self.band: PriceRange | None = None
+        self.banned: set[str] = set()
+        self.money: FundsSeen | None = FundsSeen(
+            funds=Funds(net=Decimal(10**7), cash=Decimal(10**7), used=Decimal(0)), age_s=0.0
+        )
+        self.margins: dict[OrderRequest, MarginSeen] = {}
 
     def instrument(self, key: InstrumentKey) -> Instrument | None:
         return self.instruments.get(key)
@@ -193,17 +290,30 @@ class Facts:
         if self.held is None:
             return None
         return tuple(
-            HeldPosition(instrument=self.instruments[key], product=buy().product, signed_quantity=quantity)
+            HeldPosition(instrument=self.instruments[key], product=self.product, signed_quantity=quantity)
             for key, quantity in self.held.items()
             if quantity
         )
 
     def session(self, instrument: Instrument) -> SessionState:
         del instrument
-        return SessionState(is_open=self.is_open, words="open" if self.is_open else "closed")
+        return SessionState(is_open=self.is_open, words="open" if self.is_open else "closed", halt=self.halt)
 
     def mode(self) -> Mode:
         return self.current_mode
+
+    def price_range(self, instrument: Instrument) -> PriceRange | None:
+        del instrument
+        return self.band
+
+    def is_banned(self, instrument: Instrument) -> bool | None:
+        return instrument.name in self.banned
+
+    def funds(self) -> FundsSeen | None:
+        return self.money
+
+    def margin(self, request: OrderRequest) -> MarginSeen | None:
+        return self.margins.get(request, MarginSeen(needed=Decimal(0), raises=False, age_s=0.0))
 
 
 class Ear:
@@ -257,7 +367,14 @@ class RandomBytes:
 class Desk:
     """One account at one broker; engines come and go, the journal's store and the broker stay."""
 
-    def __init__(self, settings: ExecutionSettings | None = None, *, ledger_check: LedgerCheck | None = None) -> None:
+    def __init__(
+        self,
+        settings: ExecutionSettings | None = None,
+        *,
+        checks: tuple[Compare, ...] = (),
+        spool: Path | None = None,
+        latches: LatchFolder | None = None,
+    ) -> None:
         self.settings = ExecutionSettings() if settings is None else settings
         self.clock = ManualClock()
         self.broker = FakeBroker(ACCOUNT, _as_clock(self.clock))
@@ -266,11 +383,19 @@ class Desk:
         self.random = RandomBytes()
         self.ear = Ear()
         self.fills = FillBook()
-        self.ledger_check = ledger_check
+        self.checks = checks
+        self.latches = latches
+        self.locks: LockBook | None = None
+        self.spool = spool
+        """Where exits and cancellations are kept while the journal is away; ``None``: they are not."""
+        self.spool_file: SpoolFile | None = None
         self.strategy = StrategyNumber(0)
         self.uncertainty_s = 0.0
         """How far the broker's clock may be from what the engine takes it for."""
         self.journal = FaultyJournal(MemoryRepositories(self.store))
+        self.instructions = FaultyInstructions(MemoryRepositories(self.store))
+        self.converted: list[Instruction] = []
+        """Conversions that the ledger was told of, each as often as it was."""
         self._run: asyncio.Task[None] | None = None
         self._before: set[asyncio.Task[object]] = set()
         self.executor: OrderExecutor
@@ -302,6 +427,12 @@ class Desk:
             made = await repositories.strategies.create(ACCOUNT, "main", is_default=True, at=OPENING, epoch=epoch)
             self.strategy = made.number
         self.journal = FaultyJournal(repositories)
+        self.instructions = FaultyInstructions(repositories)
+        self.spool_file = (
+            None if self.spool is None else SpoolFile(self.spool, ACCOUNT, bytes_max=self.settings.spool.bytes_max)
+        )
+        if self.latches is not None:
+            self.locks = LockBook(ACCOUNT, self.latches, self.clock)
         self.executor = OrderExecutor(
             ACCOUNT,
             road=self.broker,
@@ -314,14 +445,24 @@ class Desk:
             listener=self.ear,
             fills=self.fills,
             epoch=epoch,
-            ledger_check=self.ledger_check,
+            allocated=lambda request: (self.facts.held or {}).get(request.instrument, 0),
+            checks=self.checks,
+            upkeep=repositories.upkeep,
             server_uncertainty_s=lambda: self.uncertainty_s,
+            spool=None if self.spool_file is None else Spool(self.spool_file, offload=at_once),
+            writer_lock=repositories.writer_lock,
+            locks=self.locks,
+            instructions=self.instructions,
+            on_converted=self._book_conversion,
         )
         await self.executor.start()
         self._run = asyncio.ensure_future(self.executor.run())
         await settle()
         if settle_second:
             await self.clock.advance(1.2)
+
+    async def _book_conversion(self, instruction: Instruction) -> None:
+        self.converted.append(instruction)
 
     async def close(self) -> None:
         """Stop the engine in an orderly way."""
@@ -340,6 +481,8 @@ class Desk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self.spool_file is not None:
+            self.spool_file.close()  # as the kernel does
 
     async def cancel_run(self) -> None:
         """The service ends, the executor stays."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.exchange import effective_posts
 from tests.chaos.verdict import Evidence, judge
 
 OURS: dict[str, Any] = {
@@ -78,9 +79,30 @@ def test_agreement_is_clean() -> None:
         ({"promised": {"k1": 2}}, "lost", "was promised o2 and made o1"),
         ({"promised": {"k9": 9}}, "lost", "has no order"),
         ({"refused": frozenset({"k1"})}, "unexplained", "was refused and made o1"),
+        ({"accounts": {"k1": "PR0002"}}, "unexplained", "was given to PR0002 and went to None"),
+        ({"mismatches": ("o1 is gone",)}, "unexplained", "the program itself finds: o1 is gone"),
+        ({"broken": ("k1 was promised o1 and then o2",)}, "duplicates", "and then o2"),
+        ({"theirs": [{**THEIRS, "account": "PR0002"}]}, "lost", "PR0002 11 (COMPLETE, tag WSA) is not known here"),
     ],
 )
 def test_every_kind_of_disagreement_is_found(changes: dict[str, Any], where: str, words: str) -> None:
     """Each is counted under its name with its words."""
     verdict = judge(replace(CLEAN, **changes))
     assert any(words in sentence for sentence in getattr(verdict, where)), verdict
+
+
+def test_only_a_refusal_for_speed_allows_a_second_post() -> None:
+    """A tag that was refused for speed counts once it is posted again; any other second post counts as a second."""
+    too_fast = {"method": "POST", "tag": "WSA", "outcome": "refused", "status": 429}
+    dropped = {"method": "POST", "tag": "WSB", "outcome": "answer_dropped"}
+    taken = {"method": "POST", "tag": "WSA", "outcome": "answered", "status": 200}
+    changed = {"method": "PUT", "tag": "WSA", "outcome": "answered", "status": 200}
+    rows: list[dict[str, Any]] = [
+        too_fast,
+        taken,
+        changed,
+        dropped,
+        {**taken, "tag": "WSB"},
+        {**too_fast, "tag": "WSC"},
+    ]
+    assert effective_posts(rows) == {"WSA": 1, "WSB": 2, "WSC": 0}

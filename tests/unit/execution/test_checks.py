@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from engine.core.commands import OrderChange
+from engine.core.funds_margin import FundsSeen, MarginSeen
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
+from engine.core.positions import Funds
 from engine.core.quotes import DepthLevel
 from engine.core.vocabulary import (
     Exchange,
@@ -57,6 +59,8 @@ def context(**fields: Any) -> CheckContext:
         mode=Mode.HOT,
         limits=CheckLimits(),
         now=OPENING,
+        funds=FundsSeen(funds=Funds(net=Decimal(10**7), cash=Decimal(10**7), used=Decimal(0)), age_s=1.0),
+        margin=MarginSeen(needed=Decimal(6825), raises=False, age_s=1.0),
     )
     return msgspec.structs.replace(base, **fields)
 
@@ -123,8 +127,43 @@ FUTURE = msgspec.structs.replace(option(), kind=InstrumentKind.FUTURE, strike=No
             "SL-M is not taken for options or on BSE; use SL with a limit price.",
         ),
         (buy(product=Product.CNC), "CNC is not for futures and options; NRML or MIS is."),
-        (buy(variety=Variety.ICEBERG), 'Variety "iceberg" cannot be sent; regular and amo can.'),
-        (buy(validity=Validity.TTL), "Validity TTL cannot be sent; DAY and IOC can."),
+        (buy(variety=Variety.ICEBERG), "An iceberg needs its number of legs and the units of each."),
+        (
+            buy(130, variety=Variety.ICEBERG, iceberg_legs=1, iceberg_quantity=130),
+            "An iceberg has 2 to 50 legs, not 1.",
+        ),
+        (
+            buy(195, variety=Variety.ICEBERG, iceberg_legs=2, iceberg_quantity=65),
+            "2 legs of 65 do not make 195 units.",
+        ),
+        (
+            buy(130, variety=Variety.ICEBERG, iceberg_legs=2, iceberg_quantity=70),
+            "A leg of 70 units is not a multiple of the lot, 65.",
+        ),
+        (
+            buy(iceberg_legs=2, iceberg_quantity=65),
+            'Legs belong to variety "iceberg", this order is "regular"; leave them out.',
+        ),
+        (
+            buy(auction_number="22"),
+            'An auction number belongs to variety "auction", this order is "regular"; leave it out.',
+        ),
+        (buy(variety=Variety.AUCTION), "An auction order needs the number of its auction."),
+        (buy(variety=Variety.CO), "A cover order needs the trigger of its stop, above 0."),
+        (
+            buy(variety=Variety.AMO),
+            "The market is open; an after-market order (amo) is taken while it is closed.",
+        ),
+        (buy(validity=Validity.TTL), "Validity TTL needs its minutes, at least 1; this order has none."),
+        (
+            buy(validity=Validity.TTL, validity_ttl=0),
+            "Validity TTL needs its minutes, at least 1; this order has 0.",
+        ),
+        (buy(validity_ttl=5), "Minutes belong to validity TTL, this order is DAY; leave them out."),
+        (
+            buy(disclosed_quantity=65),
+            "A disclosed quantity is for shares only; for futures and options leave it out.",
+        ),
         (
             buy(price="151.20"),
             "151.20 is 46.15 above the market, 105.05; at most 25 percent or 2 is allowed.",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from engine.core.errors import BrokerUnavailable, SessionExpired
 from engine.core.identifiers import OrderTag
-from engine.core.orders import OrderState, Trade
+from engine.core.orders import OrderState
+from engine.core.reconciling import MismatchKind
 from engine.core.vocabulary import Mode, OrderType, Severity
+from engine.execution.mismatches import Finding
+from engine.execution.reconciliation import Comparison
 from tests.kit.fake_broker import Call, Fault, option
 from tests.unit.execution.desk import Desk, buy, sell
 
@@ -58,6 +63,44 @@ async def test_an_order_from_the_phone_is_adopted_once() -> None:
         await desk.cancel(adopted.number)
         await desk.clock.advance(3)
         assert desk.state(1) is OrderState.CANCELLED
+
+
+async def test_what_the_broker_makes_of_an_order_of_ours_is_a_part_and_no_twin() -> None:
+    """The second leg of an iceberg carries our tag: adopted in the order's strategy, its fills booked, no alarm."""
+    async with Desk() as desk:
+        request = msgspec.structs.replace(buy(130), strategy=desk.strategy)
+        number = await desk.resting(request)
+        leg = desk.broker.place_outside(request, desk.order(number).tag)
+        leg.part = "leg 2 of 2"
+        await desk.clock.advance(4)
+        assert desk.ear.heard("o2 is leg 2 of 2 of o1, made by the broker", Severity.INFO)
+        assert not [notice for notice in desk.ear.notices if notice.severity is Severity.DANGER]
+        assert desk.order(2).request.strategy == desk.strategy
+        desk.broker.fill(leg.order_id)
+        await desk.clock.advance(4)
+        assert [trade.strategy for trade in desk.fills.trades] == [desk.strategy]
+        assert (await desk.executor.reconcile()).mismatches == ()
+
+
+async def test_a_part_is_never_the_answer_to_an_unknown_order() -> None:
+    """While the order itself is looked for, a later leg with its tag neither answers for it nor is adopted."""
+    async with Desk() as desk:
+        await desk.clock.advance(2)
+        desk.broker.arm(Call.PLACE, Fault.LOSE_ANSWER)
+        desk.broker.close_gate(Call.ORDERS)
+        receipt = await desk.place()
+        number = receipt.orders[0].number
+        whole = desk.broker.of_tag(desk.order(number).tag)
+        leg = desk.broker.place_outside(whole.request, whole.tag)
+        leg.part = "leg 2 of 2"
+        desk.broker.books.append((leg.row(),))
+        desk.broker.open_gate(Call.ORDERS)
+        await desk.clock.advance(0.5)
+        assert not desk.broker.books
+        assert desk.state(number) is OrderState.UNKNOWN
+        await desk.clock.advance(4)
+        assert desk.order(number).broker_order_id == whole.order_id
+        assert len(desk.executor.orders()) == 2
 
 
 async def test_many_orders_from_outside_make_one_notice() -> None:
@@ -140,7 +183,7 @@ async def test_trades_that_never_come_are_a_mismatch() -> None:
         desk.broker.fills_hidden = False
         await desk.clock.advance(130)
         assert desk.executor.snapshot().mismatches == ()
-        assert desk.ear.heard("Explained: o1 is filled 65")
+        assert desk.ear.heard("Mismatch gone: o1 is filled 65")
         assert len(desk.fills.trades) == 1
 
 
@@ -189,23 +232,49 @@ async def test_an_order_that_vanishes_from_the_book_is_a_mismatch() -> None:
         assert desk.executor.snapshot().mismatches == ()
 
 
+def position_finding(words: str) -> Finding:
+    """The ledger says one lot, the broker two."""
+    return Finding(kind=MismatchKind.POSITION, subject="NFO:X NRML", words=words, ours="+65", theirs="+130")
+
+
 async def test_the_ledger_is_compared_in_reconciliations() -> None:
-    """What the portfolio does not agree with is a mismatch with its words, opened and explained once."""
-    said: list[str] = ["trade NFO:1:1 is not in the ledger"]
-    seen: list[int] = []
+    """What the portfolio does not agree with is listed after a second reading, and gone with the first that agrees."""
+    said: list[Finding] = [position_finding("the broker has +130, the strategies +65")]
+    readings: list[float] = []
+    async with Desk() as desk:
 
-    async def compare(trades: tuple[Trade, ...]) -> tuple[str, ...]:
-        seen.append(len(trades))
-        return tuple(said)
+        async def compare() -> Comparison:
+            readings.append(desk.clock.monotonic())
+            return Comparison(kinds=frozenset({MismatchKind.POSITION}), found=tuple(said))
 
-    async with Desk(ledger_check=compare) as desk:
-        assert desk.ear.heard("Mismatch: trade NFO:1:1", Severity.DANGER)
+        desk.checks = (compare,)
+        await desk.restart()
+        assert desk.ear.heard("Mismatch: the broker has +130", Severity.DANGER)
+        assert len(readings) == 2
+        assert readings[1] - readings[0] >= desk.settings.mismatch_settle_s
         said.clear()
         report = await desk.executor.reconcile()
         assert report.complete
         assert report.mismatches == ()
-        assert desk.ear.heard("Explained: trade NFO:1:1")
-        assert len(seen) == 2
+        assert desk.ear.heard("Mismatch gone: the broker has +130")
+
+
+async def test_what_could_not_be_compared_stays_as_it_was() -> None:
+    """A check that cannot read closes nothing, and the report names what it did not look at."""
+    can_read = True
+    async with Desk() as desk:
+
+        async def compare() -> Comparison:
+            found = (position_finding("the broker has +130, the strategies +65"),) if can_read else None
+            return Comparison(kinds=frozenset({MismatchKind.POSITION}), found=found)
+
+        desk.checks = (compare,)
+        await desk.restart()
+        assert len(desk.executor.snapshot().mismatches) == 1
+        can_read = False
+        report = await desk.executor.reconcile()
+        assert report.not_compared == (MismatchKind.POSITION,)
+        assert len(report.mismatches) == 1
 
 
 async def test_a_reconnect_reconciles_at_once() -> None:
@@ -214,11 +283,11 @@ async def test_a_reconnect_reconciles_at_once() -> None:
         await desk.clock.advance(20)
         counted: list[int] = []
 
-        async def compare(trades: tuple[Trade, ...]) -> tuple[str, ...]:
-            counted.append(len(trades))
-            return ()
+        async def compare() -> Comparison:
+            counted.append(1)
+            return Comparison(kinds=frozenset(), found=())
 
-        desk.ledger_check = compare
+        desk.checks = (compare,)
         await desk.restart()
         before = len(counted)
         desk.executor.on_reconnect()

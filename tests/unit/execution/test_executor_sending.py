@@ -254,7 +254,7 @@ async def test_why_an_order_happened_is_kept_with_its_quote_and_its_times() -> N
         decision = why.decision
         assert decision is not None
         assert (decision.by, decision.version, decision.words) == ("rule r2", "3", "mid 214.22 >= 214.20")
-        assert (decision.lane, decision.adds_risk, decision.checks, decision.seat) == ("ENTRY", True, "1", "engine")
+        assert (decision.lane, decision.adds_risk, decision.checks, decision.seat) == ("ENTRY", True, "2", "engine")
         assert decision.quotes[0] == proof
         assert (decision.quotes[1].bid, decision.quotes[1].ask) == (Decimal("104.95"), Decimal("105.05"))
         assert why.timings.queue_s == pytest.approx(0.0)

@@ -10,6 +10,7 @@ import pytest
 from engine.core.commands import SentenceError
 from engine.core.instruments import ExpiryLabel, label_expiries
 from engine.core.vocabulary import InstrumentKind, QuoteState
+from engine.language.orders import AFTER_CONTRACT
 from engine.language.parser import SENTENCE_LENGTH_MAX, interpret
 from tests.unit.language.world import World
 
@@ -24,7 +25,6 @@ def error_of(text: str, world: World) -> SentenceError:
 
 
 NO_BUILDER = "needs the builder, which this version does not have. Write the strike: 24000, atm or atm+50."
-NO_PLANS = "are not available in this version. Write the sentence when it is due."
 LISTED = "Listed: w0 01DEC, w1 08DEC, w2 15DEC … m0 29DEC, m1 30MAR27."
 WRONG = [
     # The sentences of the design, with this market's numbers; the place is the marked word.
@@ -48,15 +48,29 @@ WRONG = [
         '"&&" (the next when the first is done) is not available in this version. Write one sentence at a time.',
     ),
     ("quit»;« quit", '";" (both now) is not available in this version. Write one sentence at a time.'),
-    (
-        "at »9:20« ss nifty w0 10L",
-        'Plans ("at …") ' + NO_PLANS,
-    ),
     ("at »noon« buy 1L", '"noon" is not a time. Times are 09:20 or 09:20:05.'),
+    ("at 9:20 »at« 9:30 buy 1L", "One time or condition for one sentence."),
+    ("at 9:20 »show« nifty", '"show" cannot wait. A plan buys, sells, exits, modifies and cancels.'),
+    ("at 9:20 buy »1« nifty 24000 ce @ 5", "1 unit is not a multiple of the lot, 65. One lot is 1L = 65."),
+    ("at 9:20 buy 1L nifty atm ce w0 @ mid »now«", '"now" does not fit here. ' + AFTER_CONTRACT),
+    ("at 9:20 within »soon« buy 1L", '"soon" is not a length of time. Lengths are 30s, 5m or 1h.'),
+    ("at 9:20 spread »2« buy 1L", '"2" does not fit: percent of the mid, such as 2%.'),
+    ("at 9:20 credit 5 »credit« 6 buy 1L", '"credit" is said already.'),
+    ("when »nifty>24500« then buy 1L", "Write spaces around the comparison: nifty > 24,500."),
+    ("when nifty »is« 24,500 then buy 1L", '"is" is not a strike. Write 24000, atm or atm+50, or fut.'),
+    ("when nifty > »high« then buy 1L", '"high" is not a level above zero, such as 24,500.'),
+    ("when nifty > 24,500 »buy« 1L nifty 24000 ce", 'After the condition: "then", not "buy".'),
     (
-        "when »nifty« > 24,500 then buy 1L",
-        'Plans ("when …") ' + NO_PLANS,
+        "when nifty > 24,500 »and« nifty < 25,000 then buy 1L",
+        '"and": this version waits for one condition. Write then.',
     ),
+    ("when nifty > 24,500 for »5« then buy 1L", '"5" is not a length of time. Lengths are 30s, 5m or 1h.'),
+    ("buy 1L nifty 24000 ce w0 chase »0« ticks", '"0" is not a count from 1 to 1000.'),
+    ("buy 1L nifty 24000 ce w0 chase 3 »points«", 'After the count: "ticks", not "points".'),
+    ("buy 1L nifty 24000 ce w0 twap »5«", '"5" is not a length of time. Lengths are 30s, 5m or 1h.'),
+    ("buy 9L nifty 24000 ce w0 twap 5m »iceberg« 3", '"iceberg" after "twap": one manner only.'),
+    ("hurry »3«", '"3" is not a plan. Plans are written p1.'),
+    ("cancel p1 »p2«", '"p2" does not fit here. One plan at a time.'),
     (
         "sell 650 nifty »15p« ce w0 @ bid",
         'A strike by premium ("15p") ' + NO_BUILDER,
@@ -69,13 +83,9 @@ WRONG = [
         "sell 650 nifty »2%« ce w0",
         'A strike by distance ("2%") ' + NO_BUILDER,
     ),
-    (
-        "buy 1L nifty 24000 ce @ bid »chase« 3 ticks",
-        '"chase" is not available in this version. After the contract: @ price, stop, mis, nrml, day, ioc, into.',
-    ),
     ("arm »hot«", '"arm hot" is not available in this version. Write arm confirm.'),
     ("arm confirm »5m«", '"5m" does not fit here. Arming for a time is not available in this version.'),
-    ("cancel »entries«", '"entries" is not an order. Write cancel o40 o41, or cancel all.'),
+    ("cancel »entries«", '"entries" is not an order. Write cancel o40 o41, cancel p1, or cancel all.'),
     # Quantities.
     ("buy »nifty« 24000 ce", '"nifty" is not a quantity. Lots are 2L, units are 130.'),
     ("buy »0L« nifty 24000 ce", '"0L" buys or sells nothing. The least is one lot, 1L.'),
@@ -104,7 +114,7 @@ WRONG = [
     ("buy 1L nifty 24000 ce »31feb« @ 5", "NIFTY has no 31FEB. " + LISTED),
     (
         "buy 1L nifty 24000 ce »wO« @ 5",
-        '"wO" does not fit here. After the contract: @ price, stop, mis, nrml, day, ioc, into.',
+        '"wO" does not fit here. ' + AFTER_CONTRACT,
     ),
     ("buy 1L nifty atm»50« ce", '"50" is not an offset, such as +50 or -50.'),
     ("buy 1L nifty atm+»x« ce", '"x" is not a number.'),
@@ -123,11 +133,11 @@ WRONG = [
     ("buy 1L nifty 24000 ce stop »5.01« @ 6", "The tick is 0.05: 5.00 or 5.05."),
     (
         "buy 1L nifty 24000 ce w0 »cnc«",
-        '"cnc" does not fit here. After the contract: @ price, stop, mis, nrml, day, ioc, into.',
+        '"cnc" does not fit here. ' + AFTER_CONTRACT,
     ),
     ("buy 1L nifty 24000 ce into 3 »@« 5", '"@" does not fit here. Nothing follows the strategy.'),
     # Orders.
-    ("cancel »38«", '"38" is not an order. Write cancel o40 o41, or cancel all.'),
+    ("cancel »38«", '"38" is not an order. Write cancel o40 o41, cancel p1, or cancel all.'),
     ("cancel »o99«", "There is no order o99. Working: o40, o38."),
     ("cancel o38 »o38«", "o38 is named twice."),
     ("cancel all »o38«", '"o38" does not fit here. Nothing follows all.'),

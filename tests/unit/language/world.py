@@ -178,6 +178,11 @@ class World:
     def leg(self, strategy: StrategyNumber, number: int) -> Leg | None:
         return self.legs.get((strategy, number))
 
+    def open_legs(self, strategy: StrategyNumber) -> tuple[Leg, ...]:
+        return tuple(
+            leg for (owner, _), leg in sorted(self.legs.items()) if owner == strategy and leg.holding.signed_quantity
+        )
+
     def places(self) -> tuple[str, ...]:
         return ("desk", "orders", "events", "doctor", "help")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from engine.core.errors import StorageUnavailable
-from engine.core.ports import ChainSeriesRepository
+from engine.core.repositories import ChainSeriesRepository
 from engine.core.series import ChainMinute, ChainSeries, DailyVolatility, StrikeSeries, epoch_seconds, minute_of
 from engine.core.views import ChainKey, ChainView
 from engine.core.vocabulary import QuoteState

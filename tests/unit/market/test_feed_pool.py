@@ -140,3 +140,24 @@ def test_whatever_happens_each_instrument_is_in_one_place(steps: list[tuple[str,
                 assert line.state is LineState.OUT
                 assert now is not None
                 assert now.state is LineState.UP
+
+
+def test_the_first_connection_of_every_account_with_orders_is_kept() -> None:
+    """Its order updates come over it, whether it carries anything or not; others are opened when they are needed."""
+    pool = FeedPool(
+        [FeedKey(account="A", connections_max=2), FeedKey(account="B", hears_orders=True), FeedKey(account="C")]
+    )
+    kept = [(line.key.account, line.number) for line in pool.lines if line.is_kept]
+    assert kept == [("A", 0), ("B", 2)]
+
+
+def test_a_key_for_order_updates_alone_carries_nothing() -> None:
+    """It has no room and is no spare; without order updates it would be of no use, and is refused."""
+    listens = FeedKey(account="B", connections_max=1, connection_capacity=0, hears_orders=True)
+    pool = FeedPool([FeedKey(account="A", connections_max=1, connection_capacity=1), listens])
+    assert pool.put(1, FULL) is pool.lines[0]
+    assert pool.put(2, FULL) is None
+    pool.lines[0].state = LineState.OUT
+    assert pool.spare() is None
+    with pytest.raises(ValueError, match="room"):
+        FeedPool([FeedKey(account="B", connection_capacity=0)])

@@ -39,6 +39,18 @@ def plan(**rates: Any) -> FaultPlan:
     return FaultPlan.convert({"seed": 3, "rates": rates})
 
 
+def test_a_fault_that_found_nothing_to_spoil_waits_for_the_next_request() -> None:
+    """Given back, it meets the next request, and is counted once."""
+    faults = Faults(LIMIT)
+    faults.add(faults.read({"kind": "drop_answer"}))
+    first = faults.take("POST", "/orders/regular")
+    assert first is not None
+    faults.again(first)
+    assert faults.take("POST", "/orders/regular") is first
+    assert faults.take("POST", "/orders/regular") is None
+    assert faults.met == {"drop_answer": 1}
+
+
 def test_every_kind_belongs_to_one_occasion() -> None:
     """Requests, updates, frames and sockets share no kind."""
     groups = [REQUEST_KINDS, UPDATE_KINDS, FRAME_KINDS, SOCKET_KINDS]

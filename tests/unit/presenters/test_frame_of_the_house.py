@@ -58,16 +58,27 @@ def test_every_action_has_its_words_and_its_method() -> None:
     """Ids are unique, sentences end, and the handler exists where the key acts."""
     from workstation.app import WorkstationApp
     from workstation.dialogs.base import DeskDialog
+    from workstation.dialogs.panic import PanicDialog
     from workstation.screens.charts import ChartsScreen
     from workstation.screens.desk import DeskScreen
     from workstation.screens.doctor import DoctorScreen
     from workstation.screens.engine_room import EngineRoomScreen
+    from workstation.screens.execution import ExecutionScreen
     from workstation.screens.replay import ReplayScreen
     from workstation.screens.rules import RulesScreen
     from workstation.screens.strategy import StrategyScreen
     from workstation.screens.volatility import VolatilityScreen
 
-    over = (StrategyScreen, VolatilityScreen, EngineRoomScreen, DoctorScreen, RulesScreen, ReplayScreen, ChartsScreen)
+    over = (
+        StrategyScreen,
+        VolatilityScreen,
+        EngineRoomScreen,
+        DoctorScreen,
+        RulesScreen,
+        ReplayScreen,
+        ChartsScreen,
+        ExecutionScreen,
+    )
     everywhere = (DeskScreen, *over)
     owners: dict[Place, tuple[type, ...]] = {
         Place.DIALOG: (DeskDialog,),
@@ -79,8 +90,10 @@ def test_every_action_has_its_words_and_its_method() -> None:
         Place.RULES: (RulesScreen,),
         Place.CHARTS: (ChartsScreen,),
         Place.SEARCH: (ChartsScreen,),
-        Place.PROMPT: (ReplayScreen, RulesScreen, ChartsScreen),
-        Place.LIST: (DeskScreen, RulesScreen),
+        Place.PROMPT: (ReplayScreen, RulesScreen, ChartsScreen, ExecutionScreen),
+        Place.LIST: (DeskScreen, RulesScreen, ExecutionScreen),
+        Place.EXECUTION: (ExecutionScreen,),
+        Place.PANIC: (PanicDialog,),
         Place.TAPE: everywhere,
         Place.DESK: everywhere,
     }

@@ -16,21 +16,39 @@ from engine.core.commands import (
     AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
+    CancelPlan,
     CloseDeadLetter,
     Command,
+    ConvertPosition,
     CreateStrategy,
+    DeleteGtt,
+    ExitPositions,
+    ExplainMismatch,
+    HoldRisk,
+    KillSwitch,
+    MakePlan,
+    ModifyGtt,
     ModifyOrder,
     MoveQuantity,
     OrderChange,
+    PlaceBasket,
+    PlaceGtt,
     PlaceOrder,
+    Reconcile,
+    ReleaseHold,
     ReplayDeadLetter,
     ResolveUnknown,
+    SetHousekeeping,
     SetMode,
+    SteerPlan,
+    Unlock,
 )
 from engine.core.errors import Forbidden, WorkstationError
 from engine.core.identifiers import AccountId, OrderNumber, StrategyNumber
 from engine.core.orders import OrderEvent, OrderRecord, OrderState, OrderTrigger
-from engine.core.vocabulary import Mode, OrderType
+from engine.core.plans import AtTime, ExitScope, ExitTarget, PlanNumber, PlanTurn
+from engine.core.standing_triggers import GttKind, GttRequest
+from engine.core.vocabulary import Mode, OrderType, Product, Side
 from engine.server.access import (
     COMMANDS,
     METHODS,
@@ -47,8 +65,9 @@ from engine.server.methods import wire_methods
 from engine.server.session import OWN_METHODS
 from engine.server.topics import TopicKind
 from tests.kit.plain_engine import ACCOUNT, MARKET_TIME, PlainEngine
+from tests.kit.two_accounts import SECOND, TwoAccountEngine
 
-OTHER = AccountId("ZZ9999")
+OTHER = SECOND
 OWN = OrderNumber(1)
 FOREIGN = OrderNumber(2)
 NOWHERE = OrderNumber(77)
@@ -72,9 +91,12 @@ ACCOUNT_METHODS = (
         "strategies",
         "candles",
         "funds",
+        "gtts",
+        "basket_margin",
     ),
     *("payoff", "scenario", "attribution", "operations", "funds"),
     *("events", "doctor", "dead_letters", "execution_health"),
+    *("mismatches", "handover", "gtts", "basket_margin", "plans"),
 )
 ACTING_METHODS = ("replay",)
 """Market time is everybody's: whoever may not act may not move it."""
@@ -161,6 +183,10 @@ def modify(number: OrderNumber) -> ModifyOrder:
     return ModifyOrder(number=number, change=OrderChange(price=Decimal("101.00")))
 
 
+ACCOUNTS_NET = ExitTarget(scope=ExitScope.ACCOUNT)
+TRIGGER = GttRequest(instrument=place().request.instrument, kind=GttKind.SINGLE, orders=())
+LOOKS: tuple[Command, ...] = (Reconcile(),)
+"""Commands that change nothing at the broker."""
 ACTS: tuple[Command, ...] = (
     place(),
     modify(OWN),
@@ -173,10 +199,28 @@ ACTS: tuple[Command, ...] = (
     ReplayDeadLetter(numbers=(OWN,)),
     CloseDeadLetter(numbers=(OWN,)),
     AcknowledgeEvent(sequence=1),
+    PlaceBasket(legs=(place().request,)),
+    ExitPositions(target=ACCOUNTS_NET, allow_net_increase=True),
+    MakePlan(trigger=AtTime(at=MARKET_TIME), sentence="cancel all"),
+    SteerPlan(number=PlanNumber(1), turn=PlanTurn.PAUSE),
+    ReleaseHold(),
+    Unlock(phrase="unlock"),
+    PlaceGtt(request=TRIGGER),
+    ModifyGtt(trigger_id=1, request=TRIGGER),
+    DeleteGtt(trigger_id=1),
+    ConvertPosition(
+        instrument=TRIGGER.instrument, side=Side.BUY, quantity=65, from_product=Product.NRML, to_product=Product.MIS
+    ),
+    ExplainMismatch(mismatch="m1", words="mine"),
+    SetHousekeeping(strategy=StrategyNumber(1), on=False),
 )
 EXITS: tuple[Command, ...] = (
     CancelOrders(numbers=(OWN,)),
     CancelOrders(everything=True),
+    ExitPositions(target=ACCOUNTS_NET),
+    CancelPlan(number=PlanNumber(1)),
+    HoldRisk(),
+    KillSwitch(),
     SetMode(mode=Mode.READ),
 )
 
@@ -222,7 +266,7 @@ def test_every_topic_has_a_rule() -> None:
 
 def test_the_cases_of_these_tests_are_all_there_are() -> None:
     """The matrices below leave no command and no method out."""
-    assert {type(command) for command in (*ACTS, *EXITS)} == set(typing.get_args(Command))
+    assert {type(command) for command in (*LOOKS, *ACTS, *EXITS)} == set(typing.get_args(Command))
     assert {*MARKET_METHODS, *ACCOUNT_METHODS, *ACTING_METHODS, *OPERATING_METHODS} == set(METHODS)
 
 
@@ -275,6 +319,8 @@ async def test_the_matrix_of_scopes(access: Access, scopes: frozenset[Scope]) ->
         assert await passes(access, client, method, arguments_of(method)) is trades, method
     for method in OPERATING_METHODS:
         assert await passes(access, client, method, arguments_of(method)) is admin, method
+    for look in LOOKS:
+        assert await passes(access, client, "submit", {"command": look}) is looks, look
     for act in ACTS:
         assert await passes(access, client, "submit", {"command": act}) is trades, act
     for leave in EXITS:
@@ -447,6 +493,40 @@ async def test_an_engine_that_cannot_say_whose_it_is_lets_nothing_pass(access: A
     with pytest.raises(WorkstationError, match="no picture yet"):
         access.check_topic(grant(Scope.TRADE, accounts=[ACCOUNT]), "desk")
     await access.check_call(grant(Scope.KILL), "submit", {"command": CancelOrders(everything=True)})
+
+
+@pytest.mark.parametrize(
+    ("accounts", "expected"),
+    [
+        (None, None),
+        ((ACCOUNT, OTHER), None),
+        ((ACCOUNT,), {ACCOUNT}),
+        ((OTHER, "QQ0000"), {OTHER}),
+        (("QQ0000",), set()),
+        ((), set()),
+    ],
+)
+def test_what_a_grant_owns_of_an_engine_of_several(accounts: Any, expected: set[str] | None) -> None:
+    """All of them, some, or none; accounts of other engines do not count."""
+    assert Access(TwoAccountEngine()).owned(grant(Scope.READ, accounts=accounts)) == expected
+
+
+async def test_the_owner_of_the_second_account_passes() -> None:
+    """It is let through to its view of the engine; the first account by name is refused, and its chain columns."""
+    several, client = Access(TwoAccountEngine()), grant(Scope.TRADE, accounts=[OTHER])
+    for method in ("orders", "positions", "funds", "strategies", "doctor"):
+        assert await passes(several, client, method, {}), method
+    assert await passes(several, client, "funds", {"account": OTHER})
+    assert not await passes(several, client, "funds", {"account": ACCOUNT})
+    assert not await passes(several, client, "interpret", {"text": "buy", "account": ACCOUNT})
+    assert await passes(several, client, "submit", {"command": place(OTHER)})
+    assert not await passes(several, client, "submit", {"command": place(ACCOUNT)})
+    assert not await passes(several, client, "submit", {"command": CancelOrders(everything=True, account=ACCOUNT)})
+    for topic in ("desk", "orders", "positions", "strategies", "events", "quotes"):
+        several.check_topic(client, topic)
+    with pytest.raises(Forbidden, match="shows the positions of an account"):
+        several.check_topic(client, "chain/NIFTY/2026-11-24")
+    several.check_topic(grant(Scope.READ, accounts=[ACCOUNT]), "chain/NIFTY/2026-11-24")
 
 
 # -- exits -----------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ async def test_a_desk_is_sent_in_sections() -> None:
     pictures = new_pictures(engine)
     await pictures.follow(DESK)
     first = read(pictures, DESK, 0)
-    assert set(first["parts"]) == {"status", "strip", "strategies", "orders", "events", "positions"}
+    assert set(first["parts"]) == {"status", "strip", "strategies", "orders", "events", "positions", "locks"}
     engine.touch_desk()
     assert pictures.message(DESK, first["sequence"]) is None
     engine.add_event("now")

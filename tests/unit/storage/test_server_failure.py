@@ -52,6 +52,7 @@ def test_a_full_disk_names_the_folder() -> None:
     ("output", "waits"),
     [
         ("FATAL:  pre-existing shared memory block (key 16, ID 3) is still in use", True),
+        ('FATAL:  lock file "/tmp/x/.s.PGSQL.5432.lock" already exists', True),
         ('FATAL:  lock file "postmaster.pid" already exists', False),
         ('FATAL:  database "x" already exists', False),
         ("FATAL:  could not write lock file", False),

@@ -12,10 +12,12 @@ import pytest
 
 from engine.core.commands import Command, Interpretation, PlaceOrder, ShowChain
 from engine.core.errors import InvalidInput, UnknownInstrument
+from engine.core.identifiers import AccountId
 from engine.core.orders import Trade
 from engine.core.views import ChainKey, ChainView, Check, DoctorView
 from engine.core.vocabulary import QuoteState
-from tests.kit.plain_engine import MARKET_TIME, STRIKES, PlainEngine
+from tests.kit.plain_engine import ACCOUNT, MARKET_TIME, STRIKES, PlainEngine
+from tests.kit.two_accounts import SECOND, TwoAccountEngine
 from workstation.cli import listings
 from workstation.cli.chain import chain
 from workstation.cli.doctor import doctor
@@ -130,7 +132,7 @@ class HalfStrikes(PlainEngine):
         )
         return msgspec.structs.replace(view, strikes=view.strikes + 0.5, calls=calls, puts=puts)
 
-    async def interpret(self, text: str) -> Interpretation:
+    async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
         """Knows ``show nifty 50`` too."""
         if text.lower() == "show nifty 50":
             return Interpretation(text=text, wish=ShowChain(underlying="NIFTY"))
@@ -191,3 +193,33 @@ async def test_an_unknown_expiry_lists_what_there_is() -> None:
         await print_chain(PlainEngine(), expiry="w9")
     with pytest.raises(UnknownInstrument):
         await print_chain(PlainEngine(), "NOSUCH")
+
+
+@pytest.mark.parametrize("name", ["orders", "trades", "positions", "strategies", "funds"])
+async def test_rows_of_several_accounts_say_whose_they_are(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """In the first column and in every JSON row; with one named there is no other's row and no such column."""
+    engine = TwoAccountEngine()
+    request = engine.request(engine.instruments[0].tradingsymbol)
+    for account in (ACCOUNT, SECOND):
+        await engine.submit(PlaceOrder(request=request, account=account))
+    listing = getattr(listings, name)
+    await listing(engine, as_json=False)
+    rows = table(capsys)
+    assert rows[0][0] == "account"
+    assert {row[0] for row in rows[1:]} == {ACCOUNT, SECOND}
+    await listing(engine, SECOND, as_json=False)
+    alone = capsys.readouterr().out
+    assert "account" not in alone.splitlines()[0]
+    assert ACCOUNT not in alone
+    await listing(engine, as_json=True)
+    everyone = json.loads(capsys.readouterr().out)
+    assert {_owner(row) for row in everyone} == {ACCOUNT, SECOND}
+    await listing(engine, SECOND, as_json=True)
+    mine = json.loads(capsys.readouterr().out)
+    assert {_owner(row) for row in (mine if isinstance(mine, list) else [mine])} == {SECOND}
+    with pytest.raises(InvalidInput, match=f"it has {ACCOUNT}, {SECOND}"):
+        await listing(engine, "QQ0000", as_json=True)
+
+
+def _owner(row: dict[str, Any]) -> str:
+    return str(row.get("account") or row["strategy"]["account"])

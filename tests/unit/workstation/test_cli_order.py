@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.core.commands import Command, PlaceOrder, Preview, Receipt, Violation
+from engine.core.commands import Command, Interpretation, PlaceOrder, Preview, Receipt, Violation
 from engine.core.errors import EngineGone, StorageTimeout
+from engine.core.identifiers import AccountId
 from engine.core.orders import OrderRecord, OrderState
 from tests.kit.local_door import until
 from tests.kit.plain_engine import PlainEngine
@@ -239,3 +240,19 @@ async def test_an_interrupt_at_the_question_ends_it_at_once(
         await asyncio.gather(asking, return_exceptions=True)
     os.close(master)
     assert not engine.submitted
+
+
+async def test_the_sentence_is_read_for_the_named_account() -> None:
+    """The engine is asked what it means for this one, and the command is for it."""
+    engine = PlainEngine()
+    asked: list[AccountId | None] = []
+    plain = engine.interpret
+
+    async def interpret(text: str, account: AccountId | None = None) -> Interpretation:
+        asked.append(account)
+        return await plain(text, account)
+
+    engine.interpret = interpret  # type: ignore[method-assign]
+    await run(engine, account="CD5678", dry_run=True)
+    await run(engine, dry_run=True)
+    assert asked == ["CD5678", None]

@@ -48,3 +48,10 @@ def test_a_person_names_an_account_or_means_the_only_one() -> None:
         two.choose(None)
     with pytest.raises(InvalidInput, match="AB1234, CD5678"):
         two.choose("XY0000")
+
+
+def test_orders_go_to_every_account_with_that_role() -> None:
+    """In their order; the first is the one that is meant where none is named."""
+    accounts = live_accounts(LiveSettings(accounts=("EF9012:data,reads", "AB1234", "CD5678:orders")))
+    assert [account.account for account in accounts.senders] == ["AB1234", "CD5678"]
+    assert accounts.owner is accounts.senders[0]

@@ -1,0 +1,253 @@
+"""Changing the product of a position, asked for once.
+
+What the broker holds in both products is read before, with the day's fills: an answer that is lost is made up for by
+comparing them afterwards. Fills in between are taken out of the comparison, so that they are not taken for a
+conversion. While one of an instrument is unknown no other one of it is sent: nobody could tell the two apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from engine.core.commands import ConvertPosition, Receipt, Violation
+from engine.core.errors import BrokerError, StorageError
+from engine.core.instructions import (
+    Baseline,
+    Conversion,
+    Instruction,
+    InstructionKind,
+    InstructionNumber,
+    InstructionState,
+)
+from engine.core.orders import Trade
+from engine.core.ports import BrokerReads, OrderRoad
+from engine.core.vocabulary import InstrumentKind, Product, Severity, Side
+from engine.execution.days import exchange_day
+from engine.execution.facts import HeldPosition, MarketFacts
+from engine.execution.gate import OrderGate
+from engine.execution.instruction_book import name_of
+from engine.execution.instruction_desk import InstructionDesk
+from engine.execution.intake import refused
+from engine.execution.words import grouped
+
+READS_MAX = 3
+"""Times the figures are read until no fill came in between."""
+NOT_NUMBERED = InstructionNumber(0)
+OPEN = frozenset({InstructionState.SENDING, InstructionState.UNKNOWN})
+DERIVATIVES = frozenset({Product.NRML, Product.MIS})
+
+Convert = Callable[[Instruction], Awaitable[None]]
+
+
+class ConversionDesk:
+    """The conversions of one account.
+
+    Args:
+        desk: Journals, sends, looks.
+        road: Where they are sent.
+        reads: What the broker holds.
+        gate: What keeps anything from being taken.
+        facts: The dump and the session.
+        on_converted: Books a conversion that is done, once however often it is told.
+    """
+
+    def __init__(
+        self,
+        desk: InstructionDesk,
+        *,
+        road: OrderRoad,
+        reads: BrokerReads,
+        gate: OrderGate,
+        facts: MarketFacts,
+        on_converted: Convert,
+    ) -> None:
+        self._desk = desk
+        self._road = road
+        self._reads = reads
+        self._gate = gate
+        self._facts = facts
+        self._on_converted = on_converted
+        self._turn = asyncio.Lock()
+        self._unbooked: dict[InstructionNumber, Instruction] = {}
+        desk.serve(self)
+
+    async def convert(self, command: ConvertPosition, *, seat: str = "") -> Receipt:
+        """Ask for a conversion; the same key never asks twice."""
+        return await self._desk.own(self._convert(command, seat))
+
+    def check(self, wanted: Conversion) -> tuple[Violation, ...]:
+        """What forbids a conversion now, all at once."""
+        found = list(self._gate.holds(risky=False))
+        instrument = self._facts.instrument(wanted.instrument)
+        if instrument is None:
+            message = f"{wanted.instrument} is not in today's instrument dump."
+            return (*found, Violation(check="instrument", message=message))
+        session = self._facts.session(instrument)
+        if not session.is_open:
+            message = f"The market is {session.words}; positions are converted while it is open."
+            found.append(Violation(check="session", message=message))
+        if wanted.from_product is wanted.to_product:
+            message = f"The position is {wanted.from_product} already; name another product."
+            found.append(Violation(check="product", message=message))
+        if instrument.kind is not InstrumentKind.EQUITY and not {wanted.from_product, wanted.to_product} <= DERIVATIVES:
+            found.append(Violation(check="product", message="Futures and options are NRML or MIS."))
+        if wanted.quantity <= 0 or wanted.quantity % instrument.lot_size:
+            message = f"{grouped(wanted.quantity)} units is not a multiple of the lot, {grouped(instrument.lot_size)}."
+            found.append(Violation(check="lot", message=message))
+        held = self._held(wanted)
+        if held is not None and held * wanted.side.sign < wanted.quantity:
+            message = (
+                f"{grouped(wanted.quantity)} units cannot be converted: {grouped(held)} are held as "
+                f"{wanted.from_product}."
+            )
+            found.append(Violation(check="position", message=message))
+        for other in self._desk.book.all():
+            if (
+                other.state in OPEN
+                and other.conversion is not None
+                and other.conversion.instrument == wanted.instrument
+            ):
+                message = f"{name_of(other)} is {other.state}: wait until it is known."
+                found.append(Violation(check="unknown", message=message))
+        return tuple(found)
+
+    def _held(self, wanted: Conversion) -> int | None:
+        positions: tuple[HeldPosition, ...] | None = self._gate.positions()
+        if positions is None:
+            return None
+        return sum(
+            item.signed_quantity
+            for item in positions
+            if item.instrument.key == wanted.instrument and item.product is wanted.from_product
+        )
+
+    async def _convert(self, command: ConvertPosition, seat: str) -> Receipt:
+        wanted = conversion_of(command)
+        known = await self._desk.known(command.idempotency_key)
+        if known is not None:
+            return known
+        async with self._turn:
+            violations = self.check(wanted)
+            if violations:
+                message = " ".join(violation.message for violation in violations)
+                return Receipt(accepted=False, message=message, violations=violations)
+            blocked = self._desk.breaker.refuses()
+            if blocked:
+                return refused("breaker", blocked)
+            try:
+                baseline = await self._figures(wanted)
+            except BrokerError as error:
+                return refused("positions", f"What is held cannot be read now ({error}); nothing was sent.")
+            if baseline is None:
+                return refused("positions", "Fills come in faster than positions can be read; nothing was sent.")
+            now = self._desk.clock.market_now()
+            instruction = Instruction(
+                number=NOT_NUMBERED,
+                account=self._desk.book.account,
+                kind=InstructionKind.CONVERT,
+                idempotency_key=self._desk.key(command.idempotency_key),
+                conversion=wanted,
+                baseline=baseline,
+                seat=seat,
+                created_at=now,
+                updated_at=now,
+            )
+
+            async def request() -> None:
+                await self._road.convert_position(wanted)
+
+            receipt = await self._desk.send(instruction, request)
+        if receipt.instruction is not None:
+            await self._booked(self._desk.book.get(receipt.instruction))
+        return receipt
+
+    # -- looking for ---------------------------------------------------------------------------------------------------
+
+    async def rebook(self) -> None:
+        """Tell everything that was done lately again: an engine may have ended before it was booked."""
+        for instruction in self._desk.book.all():
+            await self._booked(instruction)
+
+    def wants(self, instruction: Instruction) -> bool:
+        """Whether it is a conversion."""
+        return instruction.kind is InstructionKind.CONVERT
+
+    async def look(self, questions: tuple[Instruction, ...]) -> None:
+        """Compare what is held now with what was held before."""
+        for question in questions:
+            if question.conversion is None:
+                continue
+            if exchange_day(question.created_at) != exchange_day(self._desk.clock.market_now()):
+                await self._desk.give_up(question, "A day has passed since: compare the positions yourself.")
+                continue
+            started_at = self._desk.clock.monotonic()
+            figures = await self._figures(question.conversion)
+            if figures is None or not self._desk.may_judge(question, started_at):
+                continue
+            if _is_moved(question.conversion, question.baseline, figures):
+                await self._booked(await self._desk.found(question, "the broker holds it in the new product"))
+            else:
+                await self._desk.missed(question, started_at)
+        for instruction in tuple(self._unbooked.values()):
+            await self._booked(instruction)
+
+    async def _booked(self, instruction: Instruction) -> None:
+        """Let the ledger follow a conversion that is done."""
+        if instruction.kind is not InstructionKind.CONVERT or instruction.state is not InstructionState.DONE:
+            return
+        try:
+            await self._on_converted(instruction)
+        except StorageError as error:
+            self._unbooked[instruction.number] = instruction
+            self._desk.book.tell(
+                Severity.ATTENTION, f"{name_of(instruction)} could not be booked ({error}); it is tried again."
+            )
+        else:
+            self._unbooked.pop(instruction.number, None)
+
+    async def _figures(self, wanted: Conversion) -> Baseline | None:
+        """What is held and traded in both products at one moment; ``None`` when fills keep coming in between."""
+        for _ in range(READS_MAX):
+            before = _traded(await self._reads.trades(), wanted)
+            positions = await self._reads.positions()
+            if _traded(await self._reads.trades(), wanted) != before:
+                continue
+            held = {item.product: item.signed_quantity for item in positions if item.instrument == wanted.instrument}
+            return Baseline(
+                from_quantity=held.get(wanted.from_product, 0),
+                to_quantity=held.get(wanted.to_product, 0),
+                from_traded=before[0],
+                to_traded=before[1],
+            )
+        return None
+
+
+def conversion_of(command: ConvertPosition) -> Conversion:
+    """What a command asks for."""
+    return Conversion(
+        instrument=command.instrument,
+        side=command.side,
+        quantity=command.quantity,
+        from_product=command.from_product,
+        to_product=command.to_product,
+        overnight=command.overnight,
+    )
+
+
+def _traded(trades: tuple[Trade, ...], wanted: Conversion) -> tuple[int, int]:
+    """Signed units of the day's fills in the old and the new product."""
+    found = [trade for trade in trades if trade.instrument == wanted.instrument]
+    old, new = (
+        sum(trade.signed_quantity for trade in found if trade.product is product)
+        for product in (wanted.from_product, wanted.to_product)
+    )
+    return old, new
+
+
+def _is_moved(wanted: Conversion, before: Baseline, now: Baseline) -> bool:
+    """Whether just this quantity went from one product to the other, fills apart."""
+    signed = wanted.quantity if wanted.side is Side.BUY else -wanted.quantity
+    gone = (now.from_quantity - before.from_quantity) - (now.from_traded - before.from_traded)
+    come = (now.to_quantity - before.to_quantity) - (now.to_traded - before.to_traded)
+    return gone == -signed and come == signed

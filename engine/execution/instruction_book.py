@@ -1,0 +1,172 @@
+"""How triggers and conversions that were asked for stand, in memory, with the journal behind them.
+
+Written before the wire, or nothing is sent. After the wire the fact has happened whether or not it can be written: it
+stands in memory and is tried again in order. A step that the table does not list is said and not applied.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from engine.core.errors import StorageError, WriterLost
+from engine.core.events import EventKind
+from engine.core.identifiers import AccountId
+from engine.core.instructions import (
+    TRANSITIONS,
+    Instruction,
+    InstructionEvent,
+    InstructionNumber,
+    InstructionState,
+)
+from engine.core.ports import Clock
+from engine.core.repositories import InstructionJournal
+from engine.core.vocabulary import Severity
+from engine.execution.notices import Health, Notice
+
+logger = logging.getLogger(__name__)
+
+BEHIND = "instructions"
+
+
+class InstructionBook:
+    """What was asked, by number.
+
+    Args:
+        account: Whose.
+        journal: The durable record.
+        epoch: The writer epoch every write names.
+        clock: Market time of changes.
+        health: Where falling behind is declared.
+        notify: For what a person should read.
+    """
+
+    def __init__(
+        self,
+        account: AccountId,
+        journal: InstructionJournal,
+        *,
+        epoch: int,
+        clock: Clock,
+        health: Health,
+        notify: Callable[[Notice], None],
+    ) -> None:
+        self.account = account
+        self._journal = journal
+        self._epoch = epoch
+        self._clock = clock
+        self._health = health
+        self._notify = notify
+        self._known: dict[InstructionNumber, Instruction] = {}
+        # Bounded by what a person or a rule asks for in a day; nothing is asked while the journal does not take it.
+        self._owed: list[tuple[Instruction, InstructionEvent]] = []
+
+    async def load(self, since: datetime) -> None:
+        """Take in what earlier engines asked for.
+
+        Raises:
+            StorageError: the journal cannot be read.
+        """
+        for instruction in await self._journal.since(self.account, since):
+            self._known[instruction.number] = instruction
+
+    def all(self) -> tuple[Instruction, ...]:
+        """All that are known, oldest first."""
+        return tuple(self._known[number] for number in sorted(self._known))
+
+    def get(self, number: InstructionNumber) -> Instruction:
+        """One that is known."""
+        return self._known[number]
+
+    async def by_key(self, key: str) -> Instruction | None:
+        """What a key has asked for, at any time.
+
+        Raises:
+            StorageError: the journal cannot be read.
+        """
+        found = next((item for item in self._known.values() if item.idempotency_key == key), None)
+        if found is not None:
+            return found
+        read = await self._journal.by_idempotency_key(self.account, key)
+        if read is not None:
+            self._known[read.number] = read
+        return read
+
+    async def record(self, instruction: Instruction) -> Instruction:
+        """Write a new one; returning means committed.
+
+        Raises:
+            StorageConflict: its key is there already.
+            StorageError: nothing is known to have been written.
+        """
+        made = await self._journal.record(instruction, epoch=self._epoch)
+        self._known[made.number] = made
+        return made
+
+    async def settle(
+        self, number: InstructionNumber, state: InstructionState, words: str, *, trigger_id: int | None = None
+    ) -> Instruction:
+        """Let one stand differently, because something has happened; the journal may follow later."""
+        before = self._known[number]
+        if (before.state, state) not in TRANSITIONS:
+            self.tell(Severity.ATTENTION, f"{name_of(before)} is {before.state}; that it is {state} is not applied.")
+            return before
+        now = self._clock.market_now()
+        after = msgspec.structs.replace(
+            before,
+            state=state,
+            message=words,
+            updated_at=now,
+            trigger_id=before.trigger_id if trigger_id is None else trigger_id,
+        )
+        event = InstructionEvent(
+            number=number,
+            account=self.account,
+            from_state=before.state,
+            to_state=state,
+            at=now,
+            wall_at=self._clock.wall_now(),
+            detail=words,
+        )
+        self._known[number] = after
+        self._owed.append((after, event))
+        await self.pay()
+        return after
+
+    async def pay(self) -> bool:
+        """Write what is owed, in order; whether nothing is owed any more."""
+        while self._owed:
+            instruction, event = self._owed[0]
+            try:
+                await self._journal.change(instruction, event, epoch=self._epoch)
+            except WriterLost as error:
+                logger.warning("%d changes of instructions are left to the new writer: %s", len(self._owed), error)
+                self._owed.clear()
+                return False
+            except StorageError as error:
+                self._health.declare(
+                    BEHIND,
+                    f"What became of triggers and conversions cannot be written ({error}); nothing is forgotten.",
+                    EventKind.STORAGE,
+                )
+                return False
+            del self._owed[:1]
+        self._health.clear(BEHIND, "Triggers and conversions are written again.", EventKind.STORAGE)
+        return True
+
+    def tell(self, severity: Severity, text: str, *, subject: str = "", seat: str = "") -> None:
+        """Say something a person should read."""
+        self._notify(Notice(kind=EventKind.ORDER, severity=severity, text=text, subject=subject, seat=seat))
+
+
+def name_of(instruction: Instruction) -> str:
+    """How a sentence calls it."""
+    if instruction.conversion is not None:
+        return f"The conversion of {instruction.conversion.instrument.tradingsymbol}"
+    if instruction.trigger_id is not None:
+        return f"Trigger {instruction.trigger_id}"
+    symbol = "" if instruction.gtt is None else f" of {instruction.gtt.instrument.tradingsymbol}"
+    return f"The trigger{symbol}"

@@ -1,0 +1,1 @@
+"""Plans: algorithms that decide, and the desk that runs them."""

@@ -1,0 +1,97 @@
+"""When an exit acts and how far its prices go by then: the written schedule of its manner, or backwards from a time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from engine.core.plans import ExitManner, ExitPlan
+from engine.execution.plans.exit_prices import PriceReach, PriceStep
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """Where a manner begins and how long each step lasts."""
+
+    first: PriceStep
+    step_s: float
+    """Seconds of market time."""
+    blind_s: float
+    """How long a quote that cannot be trusted is waited for before the broker's own protection prices the order."""
+
+
+class ExitSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How exits work; durations in seconds of market time."""
+
+    patient: Pace = Pace(PriceStep.JOIN, 6.0, 8.0)
+    normal: Pace = Pace(PriceStep.MID, 1.5, 4.0)
+    now: Pace = Pace(PriceStep.SWEEP, 0.75, 1.0)
+    flat_by_span_s: float = 240.0
+    """An exit with a time to be flat by begins so long before it, or at once when that has passed."""
+    flat_by_reserve_s: float = 10.0
+    """Its prices have reached the edge so long before that time."""
+    step_least_s: float = 0.5
+    reprice_s: float = 0.5
+    """Least time between two changes of one order."""
+    retry_s: float = 0.5
+    """Pause after an order that came to nothing; it doubles with each further one up to ``retry_max_s``."""
+    retry_max_s: float = 8.0
+    refused_s: float = 1.0
+    """Pause before an order that was refused is tried again."""
+    trades_wait_s: float = 5.0
+    """How long, once flat, the broker's trades are waited for before the report is made of the orders' averages."""
+    protection: Decimal = Decimal(-1)
+    """Percent of market protection; −1 leaves it to the broker."""
+    reach: PriceReach = PriceReach()
+
+    def pace(self, manner: ExitManner) -> Pace:
+        """Of a manner."""
+        match manner:
+            case ExitManner.PATIENT:
+                return self.patient
+            case ExitManner.NORMAL:
+                return self.normal
+            case ExitManner.NOW:
+                return self.now
+
+
+def starts_at(spec: ExitPlan, created_at: datetime, settings: ExitSettings) -> datetime:
+    """When the plan begins to act (aware UTC)."""
+    if spec.flat_by is None or spec.manner is ExitManner.NOW:
+        return created_at
+    return max(created_at, spec.flat_by - timedelta(seconds=settings.flat_by_span_s))
+
+
+class StepNow(msgspec.Struct, frozen=True):
+    """The step of a goal's price, and when the next one is due."""
+
+    step: PriceStep
+    next_at: datetime | None
+    """``None`` at the last one."""
+
+
+def step_now(
+    spec: ExitPlan, *, now: datetime, since: datetime, shift: int, others_follow: bool, settings: ExitSettings
+) -> StepNow:
+    """How far a goal's price goes now.
+
+    Args:
+        spec: The exit.
+        now: Market time.
+        since: When this goal began to be worked.
+        shift: Steps that a person has gone ahead (+) or stayed behind (−).
+        others_follow: Other goals wait for this one, and need their part of the time.
+        settings: Of exits.
+    """
+    pace = settings.pace(spec.manner)
+    step_s = pace.step_s
+    if spec.flat_by is not None and spec.manner is not ExitManner.NOW:
+        time_left = (spec.flat_by - since).total_seconds() - settings.flat_by_reserve_s
+        share = time_left / 2 if others_follow else time_left
+        step_s = max(settings.step_least_s, share / (PriceStep.EDGE - pace.first))
+    steps = int(max(0.0, (now - since).total_seconds()) / step_s)
+    reached = min(PriceStep.EDGE, max(PriceStep.JOIN, pace.first + steps + shift))
+    if reached >= PriceStep.EDGE:
+        return StepNow(PriceStep.EDGE, None)
+    return StepNow(PriceStep(reached), since + timedelta(seconds=step_s * (steps + 1)))
