@@ -20,7 +20,7 @@ from workstation.dialogs.review import ReviewDialog
 from workstation.presenters.settings import TerminalSettings
 
 SETTLE_TURNS = 4
-LOOK_UP_TURNS = 25
+LOOK_UP_TURNS = 100
 LOOK_UP_S = 0.02
 FRAMES_A_SECOND = 20
 TYPED = {"enter": "\r", "space": " ", "escape": "\x1b", "colon": ":", "slash": "/"}

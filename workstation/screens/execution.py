@@ -107,6 +107,8 @@ class ExecutionScreen(PromptingScreen):
 
     def body(self) -> Iterable[Widget]:
         """Tabs above; list over detail, limits beside them."""
+        # Before the first layout: a pane that is only hidden afterwards leaves the others drawn at a width they lose.
+        self._side.display = self.app.size.width >= SIDE_FROM_WIDTH
         yield self._tabs
         with Horizontal(id="execution-body"):
             with Vertical(id="execution-left"):
@@ -138,7 +140,8 @@ class ExecutionScreen(PromptingScreen):
             self._picture.want("")
             self._drawn = self._picture.seen("")
         wide = self.size.width >= SIDE_FROM_WIDTH
-        self._side.display = wide
+        if self._side.display != wide:
+            self._side.display = wide
         if wide and self._part == FIGURES:
             self._part = BOOK
         number = self._list.row_id if self._part == BOOK else None
