@@ -24,6 +24,9 @@ class ChainsWatch:
         self._wish: frozenset[ChainKey] = frozenset()
         self._held: frozenset[ChainKey] = frozenset()
         self._running = False
+        """Asked for."""
+        self._settling = False
+        """Begun."""
         self.trouble = ""
         """Why a chain could not be watched; empty when all are."""
 
@@ -43,11 +46,13 @@ class ChainsWatch:
     async def close(self) -> None:
         """Give every watch up; one that is being taken is given back as soon as it is there."""
         self._wish = frozenset()
-        if not self._running:
+        # Work that was asked for and never begun, because the program is ending, gives nothing back by itself.
+        if not self._settling:
             await self._settle()
 
     async def _settle(self) -> None:
         engine = self._context.engine
+        self._settling = True
         try:
             while self._wish != self._held:
                 wish = self._wish
@@ -67,7 +72,7 @@ class ChainsWatch:
                 else:
                     self.trouble = ""
         finally:
-            self._running = False
+            self._running = self._settling = False
 
 
 class LegMarkets:
