@@ -67,7 +67,8 @@ def commands() -> dict[str, list[list[str]]]:
     python = str(PYTHON)
     return {
         "run": [[str(PROGRAMS / "workstation")]],
-        "test": [[python, "-m", "pytest", "-q", "-n", str(WORKERS)]],
+        # Neighbours stay together, so that an engine which a module shares is started once and not by every worker.
+        "test": [[python, "-m", "pytest", "-q", "-n", str(WORKERS), "--dist", "worksteal"]],
         "check": [
             [python, "-m", "ruff", "format", "--check", "."],
             [python, "-m", "ruff", "check", "."],
@@ -104,7 +105,11 @@ def main() -> int:
         if code:
             return code
     last = programs[-1] + arguments
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)} if word != "run" else dict(os.environ)
+    environment = dict(os.environ)
+    if word != "run":
+        environment["PYTHONPATH"] = str(ROOT)
+        # Hundreds of programs are started on the same sources: compiling them anew would be half of their start.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
     if os.name == "nt":
         return subprocess.call(last, cwd=ROOT, env=environment)
     if word != "run":

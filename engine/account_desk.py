@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from engine.account_locks import AccountLocks
+from engine.account_makers import make_executor, make_portfolio
 from engine.account_plans import AccountPlans, ReadSentence, WatchPlans
 from engine.account_upkeep import AccountUpkeep
 from engine.analysis.strategy_analysis import StrategyAnalysis
@@ -32,20 +33,17 @@ from engine.event_log import AccountEvents, EventLog
 from engine.execution.executor import OrderExecutor
 from engine.execution.locks_book import LockBook
 from engine.execution.notices import Notice
-from engine.execution.spool import make_spool
 from engine.execution.spool_file import is_spool_in_use, spool_path
 from engine.margin_cache import MarginCache
 from engine.market_day import MarketDay
 from engine.order_facts import EngineFacts
 from engine.parts import AccountParts, EngineParts
 from engine.portfolio.book import PortfolioBook
-from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.service import PortfolioService
 from engine.supervision import Services, Supervisor
 
 logger = logging.getLogger(__name__)
 
-REFERENCE_BYTES = 12
 NO_EXECUTOR = Violation(check="writer", message="This engine can only look: another one is the writer of the account.")
 WRITER, LOGIN, FUNDS, PORTFOLIO = "writer", "login", "funds", "portfolio"
 
@@ -59,7 +57,7 @@ class AccountDesk:
         day: The exchange's day.
         chains: The chains that are watched or held.
         events: The engine's list.
-        mode: How keys may send, now.
+        mode: How the keys of a seat may send, now.
         on_order: Told of each change of an order.
         on_holdings: Told when what is held may be another.
         make_analysis: Makes the pictures of the account's strategies.
@@ -77,7 +75,7 @@ class AccountDesk:
         day: MarketDay,
         chains: ChainDesk,
         events: EventLog,
-        mode: Callable[[], Mode],
+        mode: Callable[[str], Mode],
         on_order: Callable[[OrderRecord], None],
         on_holdings: Callable[[], None],
         make_analysis: Callable[[Callable[[], PortfolioService | None]], StrategyAnalysis],
@@ -338,30 +336,17 @@ class AccountDesk:
     async def _start_executor(self) -> None:
         if self.portfolio is None:
             return
-        parts, own = self._engine, self.parts
-        executor = OrderExecutor(
-            self.account,
-            road=own.road,
-            reads=own.reads,
-            journal=parts.repositories.journal,
+        executor = make_executor(
+            self.parts,
+            self._engine,
             facts=self.facts,
-            clock=self._clock,
-            random_bytes=parts.random_bytes,
-            settings=parts.execution,
+            upkeep=self.upkeep,
+            locks=self.locks,
             listener=self,
-            fills=self,
-            epoch=self._epoch,
-            allocated=self.upkeep.allocated,
-            checks=self.upkeep.checks,
-            upkeep=parts.repositories.upkeep,
-            server_offset_s=own.server_offset_s,
-            server_uncertainty_s=own.server_uncertainty_s,
-            locks=self.locks.book,
-            spool=None if parts.spools is None else make_spool(parts.spools, self.account, parts.execution.spool),
-            writer_lock=parts.repositories.writer_lock,
-            instructions=parts.repositories.instructions,
             on_converted=self._book_conversion,
+            epoch=self._epoch,
         )
+        self.upkeep.meet(executor)
         await executor.start()
         try:
             if not self._is_ending:
@@ -400,22 +385,14 @@ class AccountDesk:
         return await self.plans.do(command, seat=seat, by="kill switch")
 
     async def _start_portfolio(self) -> None:
-        parts = self._engine
-        portfolio = PortfolioService(
-            self.account,
-            ledger=parts.repositories.ledger,
-            strategies=parts.repositories.strategies,
-            candles=parts.repositories.candles,
-            clock=self._clock,
+        portfolio = make_portfolio(
+            self.parts,
+            self._engine,
+            day=self._day,
             marks=BoardMarks(self._day, self._chains),
-            on_event=self._events.add,
-            settings=parts.portfolio,
+            events=self._events,
+            facts=self.facts,
             epoch=self._epoch,
-            new_reference=lambda: parts.random_bytes(REFERENCE_BYTES).hex(),
-            is_session_open=self._day.is_open_at,
-            charges=ChargesBook(
-                parts.charge_rates, zone=parts.portfolio.zone, order_quantity_max=self.facts.order_quantity_max
-            ),
         )
         portfolio.listen(self.strategies.on_entries)
         try:

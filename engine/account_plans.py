@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
+import msgspec
+
 from engine.core.commands import (
     CancelOrders,
     CancelPlan,
@@ -24,29 +26,32 @@ from engine.core.decisions import PERSON, Reason
 from engine.core.errors import StorageError
 from engine.core.identifiers import AccountId, InstrumentKey, StrategyNumber
 from engine.core.instruments import Instrument
+from engine.core.money import ZERO
 from engine.core.orders import OrderEvent, OrderRecord, Trade
-from engine.core.plans import BasketPlan, ExitPlan, PlanNumber, PlanRecord, PlanTurn
+from engine.core.plans import BasketPlan, ExitPlan, LegPreview, LegRole, PlanNumber, PlanRecord, PlanTurn
 from engine.core.ports import BrokerReads, Clock
-from engine.core.vocabulary import Product
+from engine.core.vocabulary import Mode, Product
 from engine.execution.executor import OrderExecutor
-from engine.execution.intake import PERSONAL, refused
+from engine.execution.intake import PERSONAL, lane_of, refused
+from engine.execution.lanes import Lane
 from engine.execution.notices import Notice
-from engine.execution.plans.basket import BasketAlgorithm, BasketSettings
+from engine.execution.plans.basket import BasketAlgorithm
 from engine.execution.plans.basket_intake import BasketIntake
 from engine.execution.plans.desk import PlanDesk
 from engine.execution.plans.exit import ExitAlgorithm
 from engine.execution.plans.exit_intake import ExitIntake
-from engine.execution.plans.exit_schedule import ExitSettings
 from engine.execution.plans.intake import OrderRoadIn, waiting_words
 from engine.execution.plans.picture import PictureMaker
 from engine.execution.plans.registry import PlanAlgorithms
-from engine.execution.plans.settings import PlanSettings
 from engine.execution.plans.timed import TimedPlans
+from engine.execution.plans.unwind import pieces
 from engine.market_day import MarketDay
 from engine.order_facts import EngineFacts
 from engine.parts import EngineParts
+from engine.plan_arming import steering_refusal, waiting_refusal
 from engine.portfolio.book import PortfolioBook
 from engine.portfolio.service import PortfolioService
+from engine.preview_charges import order_charges
 
 PlanCommand = PlaceBasket | ExitPositions | MakePlan | CancelPlan | SteerPlan
 ReadSentence = Callable[[str, AccountId], Awaitable[Interpretation]]
@@ -114,7 +119,7 @@ class AccountPlans:
         Raises:
             StorageError: the plans cannot be read.
         """
-        parts, exit_settings = self._parts, ExitSettings()
+        parts, settings = self._parts, self._parts.plans
         desk = PlanDesk(
             self._account,
             repository=parts.repositories.plans,
@@ -131,7 +136,7 @@ class AccountPlans:
                 fills=lambda order: _fills(executor, order),
             ),
             algorithms=PlanAlgorithms(
-                {BasketPlan: BasketAlgorithm(BasketSettings()), ExitPlan: ExitAlgorithm(exit_settings)}
+                {BasketPlan: BasketAlgorithm(settings.baskets), ExitPlan: ExitAlgorithm(settings.exits)}
             ),
             timed=TimedPlans(
                 interpret=lambda text: self._read_sentence(text, self._account), act=self._act, made_plan=self._made
@@ -142,7 +147,7 @@ class AccountPlans:
             notify=self._notify,
             watch=lambda keys: self._watch(self._account, keys),
             eta_s=self._eta_s,
-            settings=PlanSettings(),
+            settings=settings,
         )
         await desk.start()
         self._executor, self.desk = executor, desk
@@ -156,7 +161,12 @@ class AccountPlans:
             clock=self._clock,
         )
         self.baskets = BasketIntake(
-            facts=self._facts, judge=executor, plans=desk, margins=self._reads, available=self._available
+            facts=self._facts,
+            judge=executor,
+            plans=desk,
+            margins=self._reads,
+            available=self._available,
+            clock=self._clock,
         )
         self.exits = ExitIntake(
             book=self._book,
@@ -166,7 +176,7 @@ class AccountPlans:
             plans=desk,
             clock=self._clock,
             zone=parts.calendar.zone,
-            settings=exit_settings,
+            settings=settings.exits,
         )
         return desk
 
@@ -202,29 +212,74 @@ class AccountPlans:
                 case ExitPositions():
                     return await self.exits.submit(command, seat=seat, by=by)
                 case MakePlan():
+                    if self._facts.mode(seat) is Mode.READ:
+                        meaning = await self._read_sentence(command.sentence, self._account)
+                        if (refusal := waiting_refusal(Mode.READ, _action(meaning))) is not None:
+                            return refused(refusal.check, refusal.message)
                     return await self.way_in.make(command, seat=seat, by=by)
                 case CancelPlan():
                     return await self.desk.cancel(command.number, seat=seat)
-                case SteerPlan():
+                case SteerPlan(number=number, turn=turn):
+                    if (refusal := self._steering_refusal(number, turn, seat)) is not None:
+                        return refused(refusal.check, refusal.message)
                     return await self.desk.steer(command.number, command.turn, seat=seat)
         except StorageError as error:
             return refused("journal", f"The journal cannot be asked ({error}); nothing was begun.")
 
-    async def preview(self, command: PlanCommand) -> Preview:
-        """What it would do; nothing is sent."""
+    async def preview(self, command: PlanCommand, *, seat: str) -> Preview:
+        """What it would do for a seat; nothing is sent."""
         if self.desk is None or self.way_in is None or self.baskets is None or self.exits is None:
             return Preview(sentence=NO_PLANS.message, violations=(NO_PLANS,))
         match command:
             case PlaceBasket():
-                return await self.baskets.preview(command)
+                return self._with_costs(await self.baskets.preview(command, seat=seat))
             case ExitPositions():
                 return self.exits.preview(command)
             case MakePlan():
-                return await self._preview_waiting(command, self.way_in)
+                return await self._preview_waiting(command, self.way_in, seat)
             case CancelPlan(number=number):
                 return self._preview_turn(number, "nothing new is sent, what rests is cancelled, positions stay")
             case SteerPlan(number=number, turn=turn):
-                return self._preview_turn(number, TURNS[turn])
+                refusal = self._steering_refusal(number, turn, seat)
+                preview = self._preview_turn(number, TURNS[turn])
+                if refusal is None:
+                    return preview
+                return msgspec.structs.replace(preview, violations=(*preview.violations, refusal))
+
+    def _steering_refusal(self, number: PlanNumber, turn: PlanTurn, seat: str) -> Violation | None:
+        view = None if self.desk is None else self.desk.view(number)
+        return steering_refusal(self._facts.mode(seat), turn, None if view is None else view.record.spec)
+
+    def _with_costs(self, preview: Preview) -> Preview:
+        """A basket's preview with the charges of its legs, and when the last of its orders could leave."""
+        legs, notes = [], []
+        lanes: list[Lane] = []
+        for leg in preview.legs:
+            price = leg.request.price
+            if price is None and leg.quote is not None:
+                price = leg.quote.touch(leg.request.side)
+            charges = order_charges(self._parts.charge_rates, self._day.today(), leg.request, price)
+            legs.append(msgspec.structs.replace(leg, charges=charges.once))
+            notes += [f"Leg {leg.index + 1}: {note}" for note in charges.notes]
+            lanes += self._lanes(leg)
+        known = [leg.charges for leg in legs if leg.charges is not None]
+        return msgspec.structs.replace(
+            preview,
+            legs=tuple(legs),
+            charges=sum(known, ZERO) if legs and len(known) == len(legs) else None,
+            charge_notes=tuple(notes),
+            eta_s=None if self._executor is None or not lanes else self._executor.eta_s(lanes),
+        )
+
+    def _lanes(self, leg: LegPreview) -> list[Lane]:
+        """The priority of each order that a leg becomes."""
+        instrument = self._facts.instrument(leg.request.instrument)
+        if self._executor is None or instrument is None:
+            return []
+        adds_risk = self._executor.check(leg.request)[2]
+        asked = Lane.HEDGE if leg.role is LegRole.HEDGE else None
+        cut = pieces(leg.request.quantity, instrument.lot_size, self._facts.freeze_quantity(instrument))
+        return [lane_of(leg.request, adds_risk=adds_risk, asked=asked)] * len(cut)
 
     def _preview_turn(self, number: PlanNumber, words: str) -> Preview:
         view = None if self.desk is None else self.desk.view(number)
@@ -234,21 +289,22 @@ class AccountPlans:
             return Preview(sentence=said.message, violations=(said,))
         return Preview(sentence=f"{view.record.name} ({view.record.sentence}): {words}.")
 
-    async def _preview_waiting(self, command: MakePlan, road: OrderRoadIn) -> Preview:
+    async def _preview_waiting(self, command: MakePlan, road: OrderRoadIn, seat: str) -> Preview:
         """What waits, and what it would do if its moment were now."""
         now = await self._read_sentence(command.sentence, self._account)
         if now.error is not None:
             note = f"Now it would not be possible: {now.error.message}"
         elif isinstance(now.command, PlaceOrder):
-            violations, _ = road.check(now.command)
+            violations, _ = road.check(now.command, seat=seat)
             note = "Now it would be " + (
                 f"refused: {' '.join(violation.message for violation in violations)}" if violations else "sent."
             )
         else:
             note = "It is judged when its moment comes."
+        refusal = waiting_refusal(self._facts.mode(seat), _action(now))
         return Preview(
             sentence=f"Waits {waiting_words(command)}. This confirmation is the only one.",
-            violations=road.waiting_faults(command),
+            violations=(*road.waiting_faults(command), *(() if refusal is None else (refusal,))),
             notes=(note,),
         )
 
@@ -287,7 +343,7 @@ class AccountPlans:
         return None if portfolio is None else portfolio.book.default.number
 
     def _price_band(self, instrument: Instrument) -> tuple[Decimal, Decimal] | None:
-        found = self._facts.price_range(instrument)
+        found = self._facts.price_range(instrument, self._facts.quote(instrument))
         return None if found is None else (found.low, found.high)
 
     def _eta_s(self, orders: tuple[OrderRecord, ...]) -> float | None:
@@ -304,3 +360,8 @@ def _fills(executor: OrderExecutor, order: OrderRecord) -> tuple[Trade, ...]:
 
 def _no_plans() -> Receipt:
     return Receipt(accepted=False, message=NO_PLANS.message, violations=(NO_PLANS,))
+
+
+def _action(meaning: Interpretation) -> Command | None:
+    """What a sentence would do; ``None`` when it cannot be read now or concerns a screen."""
+    return meaning.command if meaning.error is None else None

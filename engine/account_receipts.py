@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from engine.core.commands import Command, Receipt, Violation
+from engine.core.commands import Command, Preview, Receipt, Violation
 from engine.core.identifiers import AccountId
 
 ACCOUNT = "account"
@@ -24,16 +26,30 @@ def refused(violation: Violation) -> Receipt:
 
 
 def merged(receipts: dict[AccountId, Receipt]) -> Receipt:
-    """One receipt of those of several accounts: accepted when all were; each one's words begin with its name."""
+    """One receipt of those of several accounts: accepted when all were; each one's words name it."""
     if len(receipts) == 1:
         return next(iter(receipts.values()))
     parts = receipts.values()
     etas = [receipt.eta_s for receipt in parts if receipt.eta_s is not None]
     return Receipt(
         accepted=all(receipt.accepted for receipt in parts),
-        message=" ".join(f"{account}: {receipt.message}" for account, receipt in receipts.items()),
+        message=" ".join(
+            receipt.message if account in receipt.message else f"{account}: {receipt.message}"
+            for account, receipt in receipts.items()
+        ),
         orders=tuple(order for receipt in parts for order in receipt.orders),
         violations=tuple(violation for receipt in parts for violation in receipt.violations),
         repeated=all(receipt.repeated for receipt in parts),
         eta_s=max(etas, default=None),
+    )
+
+
+def joined(previews: Sequence[Preview]) -> Preview:
+    """One preview of those of several accounts; figures stand there for a single one."""
+    if len(previews) == 1:
+        return previews[0]
+    return Preview(
+        sentence=" ".join(preview.sentence for preview in previews),
+        violations=tuple(violation for preview in previews for violation in preview.violations),
+        notes=tuple(note for preview in previews for note in preview.notes),
     )

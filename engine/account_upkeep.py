@@ -16,7 +16,7 @@ from engine.core.identifiers import AccountId, InstrumentKey, StrategyNumber
 from engine.core.orders import OrderRecord, OrderRequest
 from engine.core.ports import Clock
 from engine.core.positions import BrokerPosition
-from engine.core.reconciling import Mismatch, MismatchState
+from engine.core.reconciling import Mismatch, MismatchKind, MismatchState
 from engine.core.repositories import OrderJournal, UpkeepRepository
 from engine.execution.executor import OrderExecutor
 from engine.execution.handover import KnownPositions, handover
@@ -25,7 +25,9 @@ from engine.execution.housekeeping_desk import Allocations, HousekeepingDesk
 from engine.execution.mismatches import EXPLANATION_LENGTH_MAX
 from engine.execution.notices import Notice
 from engine.execution.order_roles import OrderRoles
+from engine.execution.reconciliation import Comparison
 from engine.execution.settings import ExecutionSettings
+from engine.execution.trigger_check import COMPARED, TriggerCheck
 from engine.market_day import MarketDay
 from engine.order_facts import EngineFacts
 from engine.portfolio.service import PortfolioService
@@ -86,10 +88,19 @@ class AccountUpkeep:
         self._executor: OrderExecutor | None = None
         self._housekeeping: HousekeepingDesk | None = None
         self._last_read: tuple[tuple[BrokerPosition, ...], float] | None = None
-        self.checks = (PositionCheck(self.positions_now, portfolio).compare,)
+        self._triggers: TriggerCheck | None = None
+        self.checks = (PositionCheck(self.positions_now, portfolio).compare, self._compare_triggers)
         """What reconciliations compare."""
 
     # ---- life
+
+    def meet(self, executor: OrderExecutor) -> None:
+        """Compare the triggers of an executor that is about to start."""
+        side, items = executor.instructions, executor.mismatches
+        if side is not None:
+            self._triggers = TriggerCheck(
+                side.triggers, side.book, lambda subject: items.explained(MismatchKind.TRIGGER, subject)
+            )
 
     async def begin(self, executor: OrderExecutor, *, epoch: int) -> None:
         """Look after the orders of an executor that has started.
@@ -280,6 +291,11 @@ class AccountUpkeep:
         return found
 
     # ---- inside
+
+    async def _compare_triggers(self) -> Comparison:
+        if self._triggers is None:
+            return Comparison(kinds=COMPARED, found=None)
+        return await self._triggers.compare()
 
     def _default_strategy(self) -> StrategyNumber | None:
         portfolio = self._portfolio()

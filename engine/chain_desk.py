@@ -125,6 +125,7 @@ class ChainDesk:
         if model is None:
             return None
         model.set_own(self._positions, self._working)
+        model.set_halt(self._day.halt_of(model.option_token))
         return model.refresh(self._day.clock.market_now(), self._day.clock.monotonic(), since)
 
     def pictures(self) -> tuple[ChainView, ...]:

@@ -123,8 +123,8 @@ class EngineClient(Protocol):
         """
         ...
 
-    async def preview(self, command: Command) -> Preview:
-        """What a command would do, by the same checks as the real thing; nothing is sent."""
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
+        """What a command of a seat would do, by the same checks as the real thing; nothing is sent."""
         ...
 
     async def submit(self, command: Command, *, seat: str = "") -> Receipt:

@@ -14,6 +14,7 @@ from datetime import datetime
 from engine.bar_days import BarDays
 from engine.bars_service import BarsService
 from engine.core.errors import BrokerError, Refused, StorageError, UnknownInstrument
+from engine.core.execution import JournalView
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
 from engine.core.operations import OperationsView, QueueView
@@ -240,7 +241,7 @@ class DataDesk:
                 self._supervisor.declare("replay", "")
             await self._parts.clock.sleep(self._parts.settings.replay_look_s)
 
-    def operations(self, degraded: Sequence[str]) -> OperationsView:
+    def operations(self, degraded: Sequence[str], journals: Sequence[JournalView]) -> OperationsView:
         """The engine room now."""
         day, feed = self._day(), self.feed
         return OperationsView(
@@ -262,6 +263,7 @@ class DataDesk:
             instruments_note=day.loaded.note,
             loop_lag_ms=self._lag.worst_ms,
             degraded=tuple(degraded),
+            journals=tuple(journals),
         )
 
     def _queues(self) -> tuple[QueueView, ...]:

@@ -23,9 +23,10 @@ NO_BUDGET = BudgetGauge(second_used=0, second_limit=0, minute_used=0, minute_lim
 class DeskBuilder:
     """Makes ``DeskView``s of one engine."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Read from ``engine``; nothing is asked of the network."""
+    def __init__(self, engine: Engine, seat: str) -> None:
+        """Read from ``engine`` as ``seat`` sees it; nothing is asked of the network."""
         self._engine = engine
+        self._seat = seat
         self._revision = 0
         self._view: DeskView | None = None
         self._made_at = 0.0
@@ -72,12 +73,15 @@ class DeskBuilder:
     def _status(self) -> StatusView:
         """The engine's figures, and those of the account in view: the first one."""
         engine = self._engine
-        accounts = tuple(map(_account_view, engine.desks))
+        accounts = tuple(_account_view(desk, engine.events.unread_of(desk.account)) for desk in engine.desks)
         shown = accounts[0]
-        return StatusView(
+        seats = engine.arming.views()
+        status = StatusView(
             venue=engine.parts.source.venue,
             venue_note=engine.parts.source.note,
-            mode=engine.mode,
+            mode=engine.arming.start,
+            start_mode=engine.arming.start,
+            seats=seats,
             account=shown.account,
             account_name=shown.name,
             accounts=accounts,
@@ -92,8 +96,10 @@ class DeskBuilder:
             unknown_orders=sum(account.unknown_orders for account in accounts),
             unread_events=engine.events.unread,
             replay=engine.data.played,
+            halts=engine.day.halts(),
             degraded=engine.degraded,
         )
+        return status.seen_from(self._seat)
 
     def _strip(self) -> tuple[StripItem, ...]:
         day = self._engine.day
@@ -119,7 +125,7 @@ class DeskBuilder:
         return tuple(items)
 
 
-def _account_view(desk: AccountDesk) -> AccountView:
+def _account_view(desk: AccountDesk, unread: int) -> AccountView:
     execution = desk.executor.snapshot() if desk.executor is not None else None
     portfolio = desk.portfolio
     day = portfolio.day_profit if portfolio is not None else None
@@ -136,4 +142,5 @@ def _account_view(desk: AccountDesk) -> AccountView:
         unknown_orders=sum(1 for record in orders if record.state is OrderState.UNKNOWN),
         working_orders=sum(1 for record in orders if record.state.is_working),
         degraded=desk.degraded,
+        unread_events=unread,
     )

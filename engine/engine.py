@@ -13,15 +13,17 @@ from datetime import UTC, datetime, timedelta
 from engine.account_desk import AccountDesk
 from engine.account_desks import AccountDesks, by_number
 from engine.analysis.desk_analysis import DeskAnalysis
+from engine.arming import Arming, short_budget
 from engine.brokers.kite.feed_messages import ClockEvent, ClockWord, FeedTextKind, parse_text
 from engine.chain_desk import ChainDesk
 from engine.core.accounts import Profile
 from engine.core.commands import Interpretation
 from engine.core.errors import BrokerError, StorageError
 from engine.core.events import EventKind
+from engine.core.execution import JournalView
 from engine.core.identifiers import AccountId, InstrumentKey
 from engine.core.orders import OrderRecord
-from engine.core.vocabulary import Exchange, Mode, Severity, Venue
+from engine.core.vocabulary import Exchange, QuoteState, Severity, Venue
 from engine.data_desk import DataDesk
 from engine.event_log import EventLog
 from engine.halt_service import HaltService
@@ -84,7 +86,15 @@ class Engine:
             made_at=settings.instruments_made_at if self._has_daily_dump else None,
             zone=parts.calendar.zone,
         )
-        self.mode = parts.start_mode
+        self.arming = Arming(
+            parts.arming,
+            parts.clock,
+            start=parts.start_mode,
+            today=lambda: self.day.today(),  # noqa: PLW0108 - the day is made when the engine starts
+            is_open=lambda: self.day.is_open(),  # noqa: PLW0108
+            blocked=self._not_hot,
+            tell=self._tell_mode,
+        )
         self._accounts: tuple[AccountDesk, ...] = ()
         self._services = Services(self.supervisor, stop_timeout_s=settings.stop_timeout_s)
 
@@ -170,6 +180,7 @@ class Engine:
             if outcome is not None:
                 raise outcome
         serve("venue", self._follow_venue)
+        serve("arming", self._watch_arming)
         serve("upkeep", self._upkeep)
         serve("chain history", self.analysis.series.run)
 
@@ -202,11 +213,11 @@ class Engine:
                 day=self.day,
                 chains=self.chains,
                 events=self.events,
-                mode=lambda: self.mode,
+                mode=self.arming.mode,
                 on_order=self._on_order,
                 on_holdings=self._on_holdings,
                 make_analysis=self.analysis.of_strategies,
-                disarm=self._disarm,
+                disarm=self.arming.panic,
                 lock_books=lambda: tuple(desk.locks.book for desk in self._accounts),
                 read_sentence=self._read_sentence,
                 watch_plans=watch_plans,
@@ -252,6 +263,12 @@ class Engine:
         """What does not run as it should, one sentence each."""
         return (*self.supervisor.degraded, *(text for desk in self._accounts for text in desk.degraded))
 
+    @property
+    def journals(self) -> tuple[JournalView, ...]:
+        """Whether orders can be journalled, of the accounts that can act; at the pace of a screen."""
+        found = (desk.executor.health().journal for desk in self._accounts if desk.executor is not None)
+        return tuple(journal for journal in found if journal is not None)
+
     async def watch(self, tokens: tuple[int, ...]) -> None:
         """Count one watch of each instrument and subscribe."""
         self.interests.watch(tokens)
@@ -268,16 +285,28 @@ class Engine:
     async def _read_sentence(self, text: str, account: AccountId) -> Interpretation:
         return await self.sentences.read_to_act(text, account)
 
-    def _disarm(self, seat: str) -> None:
-        """New risk is held back: whoever wants to send again arms again."""
-        if self.mode is not Mode.READ:
-            self.set_mode(Mode.READ, seat=seat)
+    def _tell_mode(self, words: str, seat: str, severity: Severity) -> None:
+        self.events.add(EventKind.SYSTEM, words, severity=severity, subject="mode", seat=seat)
+
+    def _not_hot(self) -> str:
+        """Why keys may not send at once now: old prices, or hardly any orders left."""
+        feed = self.feed.view(session_open=self.day.is_open())
+        if feed.state is not QuoteState.LIVE:
+            return f"the feed is {feed.state.name}"
+        budgets = (desk.executor.budget() for desk in self._accounts if desk.executor is not None)
+        return next(filter(None, (short_budget(gauge, self.parts.arming.budget_share_min) for gauge in budgets)), "")
+
+    async def _watch_arming(self) -> None:
+        while True:
+            await self.clock.sleep(self.parts.arming.look_s)
+            self.arming.look()
 
     def _on_holdings(self) -> None:
         self.interests.hold()
 
     def _on_order(self, record: OrderRecord) -> None:
         self.order_log.add(record)
+        self.arming.settled(record.number, record.state)
         self.interests.own_changed()
 
     async def _follow_venue(self) -> None:
@@ -379,9 +408,3 @@ class Engine:
     def _desk(self, account: str) -> AccountDesk | None:
         """The desk of a feed's account, if orders of it are sent here and the engine has got so far."""
         return next((desk for desk in self._accounts if desk.account == account), None)
-
-    def set_mode(self, mode: Mode, *, seat: str) -> None:
-        """Arm or disarm."""
-        if mode is not self.mode:
-            self.mode = mode
-            self.events.add(EventKind.SYSTEM, f"The mode is {mode}.", subject="mode", seat=seat)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.core.events import EngineEvent, EventKind
@@ -40,7 +40,9 @@ class EventLog:
         self._clock = clock
         self._events: deque[EngineEvent] = deque(maxlen=kept_max)
         self._sequence = 0
-        self._acknowledged = 0
+        self._acknowledged: dict[AccountId | None, int] = {}
+        """Read up to here, by the account that events are of; ``None`` for those of none."""
+        self._all_acknowledged = 0
         self._bell = Bell()
         self._listeners: list[Callable[[EngineEvent], None]] = []
 
@@ -105,13 +107,23 @@ class EventLog:
         """Call ``listener`` with each event from now on; it must not wait, and what it raises is only logged."""
         self._listeners.append(listener)
 
-    def acknowledge(self, sequence: int) -> None:
-        """A person has read everything up to ``sequence``."""
-        self._acknowledged = max(self._acknowledged, min(sequence, self._sequence))
+    def acknowledge(self, sequence: int, accounts: Sequence[AccountId] | None = None) -> None:
+        """A person has read everything up to ``sequence``, of ``accounts`` and of none, or of all there are."""
+        place = min(sequence, self._sequence)
+        if accounts is None:
+            self._all_acknowledged = max(self._all_acknowledged, place)
+            return
+        for account in (None, *accounts):
+            self._acknowledged[account] = max(self._acknowledged.get(account, 0), place)
 
     def is_unread(self, event: EngineEvent) -> bool:
         """Whether an event asks for attention and has not been acknowledged."""
-        return event.sequence > self._acknowledged and event.severity is not Severity.INFO
+        read = max(self._all_acknowledged, self._acknowledged.get(event.account, 0))
+        return event.sequence > read and event.severity is not Severity.INFO
+
+    def unread_of(self, account: AccountId) -> int:
+        """Events of one account that ask for attention and have not been acknowledged."""
+        return sum(1 for event in self._events if event.account == account and self.is_unread(event))
 
     def after(self, sequence: int) -> tuple[EngineEvent, ...]:
         """Events newer than ``sequence``, oldest first."""

@@ -13,8 +13,9 @@ from engine.core.funds_margin import MarginAnswer
 from engine.core.identifiers import AccountId
 from engine.core.orders import OrderRequest
 from engine.core.ports import Clock
-from engine.core.standing_triggers import Gtt, GttRequest
+from engine.core.standing_triggers import Gtt
 from engine.execution.conversion_desk import conversion_of
+from engine.execution.gtt_words import trigger_words
 from engine.execution.words import grouped
 
 InstructionCommand = PlaceGtt | ModifyGtt | DeleteGtt | ConvertPosition
@@ -72,8 +73,8 @@ class InstructionCommands:
                 return await side.conversions.convert(command, seat=seat)
 
 
-def preview_instruction(desk: AccountDesk, command: InstructionCommand) -> Preview:
-    """What it would do, by the same checks as the real thing."""
+def preview_instruction(desk: AccountDesk, command: InstructionCommand, *, seat: str) -> Preview:
+    """What it would do for a seat, by the same checks as the real thing."""
     side = desk.executor.instructions if desk.executor is not None else None
     sentence = _sentence(command)
     if side is None:
@@ -81,7 +82,7 @@ def preview_instruction(desk: AccountDesk, command: InstructionCommand) -> Previ
     violations: tuple[Violation, ...] = ()
     match command:
         case PlaceGtt() | ModifyGtt():
-            violations, _, _ = side.triggers.check(command.request)
+            violations, _, _ = side.triggers.check(command.request, seat=seat)
         case ConvertPosition():
             violations = side.conversions.check(conversion_of(command))
         case DeleteGtt():
@@ -92,9 +93,9 @@ def preview_instruction(desk: AccountDesk, command: InstructionCommand) -> Previ
 def _sentence(command: InstructionCommand) -> str:
     match command:
         case PlaceGtt():
-            return f"Leaves a trigger at the broker: {_trigger(command.request)}."
+            return f"Leaves a trigger at the broker: {trigger_words(command.request)}."
         case ModifyGtt():
-            return f"Changes trigger {command.trigger_id} to: {_trigger(command.request)}."
+            return f"Changes trigger {command.trigger_id} to: {trigger_words(command.request)}."
         case DeleteGtt():
             return f"Takes trigger {command.trigger_id} back; nothing protects what it protected."
         case ConvertPosition():
@@ -103,12 +104,3 @@ def _sentence(command: InstructionCommand) -> str:
                 f"Converts {grouped(command.quantity)} {kind} units of {command.instrument.tradingsymbol} from "
                 f"{command.from_product} to {command.to_product}; nothing is bought or sold."
             )
-
-
-def _trigger(request: GttRequest) -> str:
-    orders = [
-        f"at {order.trigger_price} {order.side} {grouped(order.quantity)} {request.instrument.tradingsymbol} "
-        f"at {order.price} {order.product}"
-        for order in request.orders
-    ]
-    return ", or ".join(orders) or "nothing"

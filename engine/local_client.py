@@ -9,6 +9,7 @@ from datetime import date, datetime
 from engine.account_commands import AccountCommands
 from engine.account_desk import AccountDesk
 from engine.account_desks import by_number, gathered
+from engine.account_receipts import refused
 from engine.core.analysis import (
     AttributionView,
     PayoffView,
@@ -49,7 +50,9 @@ from engine.core.commands import (
     SetHousekeeping,
     SetMode,
     SteerPlan,
+    TouchSeat,
     Unlock,
+    Violation,
 )
 from engine.core.errors import InvalidInput, UnknownInstrument, UnknownOrder
 from engine.core.events import EngineEvent
@@ -66,7 +69,7 @@ from engine.core.quotes import Quote
 from engine.core.reconciling import Mismatch
 from engine.core.replay import ReplayAction, ReplayView
 from engine.core.rulebook import RulesView
-from engine.core.standing_triggers import Gtt
+from engine.core.standing_triggers import Gtt, GttRequest
 from engine.core.strategies import M2mCandle, StrategyValue
 from engine.core.views import (
     ChainKey,
@@ -78,7 +81,7 @@ from engine.core.views import (
     OrderChanges,
     UnderlyingView,
 )
-from engine.core.vocabulary import QuoteState
+from engine.core.vocabulary import OrderType, QuoteState
 from engine.desk_view import DeskBuilder
 from engine.doctor import examine
 from engine.engine import Engine
@@ -90,14 +93,20 @@ from engine.plan_commands import PlanCommands, kept_plans
 from engine.previews import preview_of
 from engine.upkeep_commands import UpkeepCommands
 
+TERMINAL = "terminal"
+"""The seat of whoever sits at the engine's own process."""
+HEARD_ORDERS = PlaceOrder | PlaceBasket | ModifyOrder | ReplayDeadLetter | PlaceGtt | ModifyGtt
+"""Commands whose refusals in a row end HOT."""
+
 
 class LocalClient:
     """A started engine, seen and commanded from the same process."""
 
-    def __init__(self, engine: Engine) -> None:
-        """``engine`` has been started and is stopped by whoever started it."""
+    def __init__(self, engine: Engine, *, seat: str = TERMINAL) -> None:
+        """``engine`` has been started and is stopped by whoever started it; ``seat`` is meant where none is named."""
         self._engine = engine
-        self._desk = DeskBuilder(engine)
+        self._seat = seat
+        self._desk = DeskBuilder(engine, seat)
         self._commands = AccountCommands(engine.desks)
         self._upkeep = UpkeepCommands(engine.desks)
         self._locks = LockCommands(engine.desks)
@@ -166,21 +175,26 @@ class LocalClient:
             self._engine.desks.named(account)
         return await self._engine.sentences.read(text, account)
 
-    async def preview(self, command: Command) -> Preview:
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
         """See ``EngineClient``."""
+        seat = seat or self._seat
         await self._heard_of(command)
         if isinstance(command, PlaceOrder):
             await self._margin_of(command)
         if isinstance(command, PlaceBasket | ExitPositions | MakePlan | CancelPlan | SteerPlan):
-            return await self._plans.preview(command)
-        return preview_of(self._engine, command)
+            return await self._plans.preview(command, seat)
+        return preview_of(self._engine, command, seat)
 
     async def _heard_of(self, command: Command) -> None:
         """Orders are judged by a quote: have one before the checks look."""
+        requests: tuple[OrderRequest | GttRequest, ...] = ()
         if isinstance(command, PlaceGtt | ModifyGtt | PlaceOrder):
-            instrument = self._engine.day.instrument(command.request.instrument)
-            if instrument is not None:
-                await self._lookups.quotes((instrument.token,))
+            requests = (command.request,)
+        elif isinstance(command, PlaceBasket):
+            requests = command.legs
+        rows = [self._engine.day.instrument(request.instrument) for request in requests]
+        if any(rows):
+            await self._lookups.quotes([row.token for row in rows if row is not None])
 
     async def _margin_of(self, command: PlaceOrder) -> None:
         """Ask the broker what an entry needs; what only reduces waits for nobody.
@@ -365,7 +379,7 @@ class LocalClient:
 
     async def operations(self) -> OperationsView:
         """See ``EngineClient``."""
-        return self._engine.data.operations(self._engine.degraded)
+        return self._engine.data.operations(self._engine.degraded, self._engine.journals)
 
     async def record(self, on: bool) -> OperationsView:
         """See ``EngineClient``."""
@@ -399,13 +413,30 @@ class LocalClient:
 
     async def submit(self, command: Command, *, seat: str = "") -> Receipt:
         """See ``EngineClient``."""
+        seat, arming = seat or self._seat, self._engine.arming
+        if isinstance(command, PlaceOrder) and command.stroke and (refusal := self._stroke_refusal(command, seat)):
+            return refused(refusal)
+        receipt = await self._do(command, seat)
+        if isinstance(command, HEARD_ORDERS):
+            if receipt.accepted:
+                arming.taken_in(seat, (record.number for record in receipt.orders))
+            else:
+                arming.refused(seat)
+        return receipt
+
+    async def _do(self, command: Command, seat: str) -> Receipt:
         engine = self._engine
         match command:
             case SetMode():
-                engine.set_mode(command.mode, seat=seat)
+                refusal = engine.arming.arm(seat, command.mode, command.lots)
+                if refusal:
+                    return refused(Violation(check="mode", message=refusal))
                 return Receipt(accepted=True, message=f"The mode is {command.mode}.")
+            case TouchSeat(leaves=leaves):
+                (engine.arming.leave if leaves else engine.arming.touch)(seat)
+                return Receipt(accepted=True, message="")
             case AcknowledgeEvent():
-                engine.events.acknowledge(command.sequence)
+                engine.events.acknowledge(command.sequence, command.accounts)
                 return Receipt(accepted=True, message="Acknowledged.")
             case (
                 PlaceOrder()
@@ -425,9 +456,22 @@ class LocalClient:
                 await self._heard_of(command)
                 return await self._instructions.do(command, seat)
             case PlaceBasket() | ExitPositions() | MakePlan() | CancelPlan() | SteerPlan():
+                await self._heard_of(command)
                 return await self._plans.do(command, seat)
             case HoldRisk() | ReleaseHold() | KillSwitch() | Unlock():
                 return await self._locks.lock(command, seat)
+
+    def _stroke_refusal(self, command: PlaceOrder, seat: str) -> Violation | None:
+        """Why an order that nobody reviewed may not go; what it is else is judged like any other."""
+        request = command.request
+        instrument = self._engine.day.instrument(request.instrument)
+        if request.order_type is not OrderType.LIMIT or request.price is None or command.manner is not None:
+            words = "A stroke is a plain limit order; this one goes by way of a review. Nothing was sent."
+        elif instrument is None:
+            return None  # the checks say so
+        else:
+            words = self._engine.arming.stroke_refusal(seat, -(-request.quantity // instrument.lot_size))
+        return Violation(check="mode", message=words) if words else None
 
     async def close(self) -> None:
         """Leave; the engine is stopped by whoever started it."""

@@ -26,29 +26,32 @@ class LockCommands:
 
     async def lock(self, command: LockCommand, seat: str) -> Receipt:
         """Do it at every account that it concerns, side by side."""
+        try:
+            desks = self._desks.chosen(command.account)
+        except InvalidInput as error:
+            return _refused(str(error), "account")
+        disarms = len(desks) == len(self._desks)
         match command:
             case HoldRisk():
-                return await self._each(tuple(self._desks), lambda desk: desk.hold(seat))
+                return await self._each(desks, lambda desk: desk.hold(seat, disarms=disarms))
             case ReleaseHold():
-                return await self._each(tuple(self._desks), lambda desk: desk.release(seat))
+                return await self._each(desks, lambda desk: desk.release(seat, disarms=disarms))
             case KillSwitch():
-                return await self._kill(command, seat)
+                return await self._kill(desks, command, seat, disarms=disarms)
             case Unlock():
-                try:
-                    chosen = self._desks.named(command.account)
-                except InvalidInput as error:
-                    return _refused(str(error), "account")
+                chosen = self._desks.named(command.account)
                 return await self._each((chosen,), lambda desk: desk.unlock(command, seat))
 
-    async def _kill(self, command: KillSwitch, seat: str) -> Receipt:
+    async def _kill(self, desks: Sequence[AccountDesk], command: KillSwitch, seat: str, *, disarms: bool) -> Receipt:
         if command.strategy is None:
-            return await self._each(tuple(self._desks), lambda desk: desk.kill(command, seat))
+            return await self._each(desks, lambda desk: desk.kill(command, seat, disarms=disarms))
         owner = self._desks.of_strategy(command.strategy)
-        if owner is None:
-            return _refused(f"There is no strategy #{command.strategy}; nothing was flattened.", "strategy")
-        others = tuple(desk for desk in self._desks if desk is not owner)
-        held = await self._each(others, lambda desk: desk.hold(seat)) if others else None
-        killed = await self._each((owner,), lambda desk: desk.kill(command, seat))
+        if owner is None or owner not in desks:
+            whose = "" if command.account is None else f" of {command.account}"
+            return _refused(f"There is no strategy #{command.strategy}{whose}; nothing was flattened.", "strategy")
+        others = tuple(desk for desk in desks if desk is not owner)
+        held = await self._each(others, lambda desk: desk.hold(seat, disarms=disarms)) if others else None
+        killed = await self._each((owner,), lambda desk: desk.kill(command, seat, disarms=disarms))
         return killed if held is None else _together((held, killed))
 
     async def _each(self, desks: Sequence[AccountDesk], act: Callable[[KillDesk], Awaitable[Receipt]]) -> Receipt:
@@ -59,6 +62,24 @@ class LockCommands:
             return await act(desk.locks.desk)
 
         return _together(await asyncio.gather(*(one(desk) for desk in desks)))
+
+
+def lock_sentence(command: LockCommand) -> str:
+    """What a command of this kind would do, for its preview."""
+    whose = "all accounts" if command.account is None else str(command.account)
+    match command:
+        case HoldRisk():
+            return (
+                f"Blocks new risk of {whose}, drops unsent entries and cancels resting ones; nothing is bought or sold."
+            )
+        case ReleaseHold():
+            return f"Ends the hold of {whose}; nothing is bought or sold."
+        case KillSwitch():
+            what = "everything" if command.strategy is None else f"#{command.strategy}"
+            kept = ", and keeps it locked until it is unlocked" if command.lock else ""
+            return f"Blocks new risk of {whose}, cancels entries and flattens {what} at once{kept}."
+        case Unlock():
+            return "Ends the kill switch; nothing is bought or sold."
 
 
 def _together(receipts: Sequence[Receipt]) -> Receipt:

@@ -183,9 +183,13 @@ class MarketDay:
         """Say which segments (low byte of their tokens) stand still on a living path, each in words."""
         self._halts = dict(halts)
 
-    def halt_of(self, instrument: Instrument) -> str:
-        """Why an instrument's market may be halted; empty when nothing speaks for it."""
-        return self._halts.get(instrument.token & SEGMENT_MASK, "")
+    def halts(self) -> tuple[str, ...]:
+        """Why markets may be halted, one sentence each."""
+        return tuple(self._halts[segment] for segment in sorted(self._halts))
+
+    def halt_of(self, token: int) -> str:
+        """Why the market of an instrument may be halted; empty when nothing speaks for it."""
+        return self._halts.get(token & SEGMENT_MASK, "")
 
     def instrument(self, key: InstrumentKey) -> Instrument | None:
         """The row of today's dump."""

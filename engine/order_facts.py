@@ -26,7 +26,7 @@ class EngineFacts:
         self,
         day: MarketDay,
         book: Callable[[], PortfolioBook | None],
-        mode: Callable[[], Mode],
+        mode: Callable[[str], Mode],
         *,
         funds: Callable[[], FundsSeen | None] = lambda: None,
         margin: Callable[[OrderRequest], MarginSeen | None] = lambda _: None,
@@ -75,15 +75,14 @@ class EngineFacts:
     def session(self, instrument: Instrument) -> SessionState:
         """Whether orders of this instrument can trade now."""
         is_open, words = self._day.is_tradable_now(instrument)
-        return SessionState(is_open=is_open, words=words, halt=self._day.halt_of(instrument))
+        return SessionState(is_open=is_open, words=words, halt=self._day.halt_of(instrument.token))
 
-    def mode(self) -> Mode:
-        """How keys may send."""
-        return self._mode()
+    def mode(self, seat: str) -> Mode:
+        """How the keys of a seat may send."""
+        return self._mode(seat)
 
-    def price_range(self, instrument: Instrument) -> PriceRange | None:
+    def price_range(self, instrument: Instrument, quote: Quote | None) -> PriceRange | None:
         """The exchange's band around the last price, which stands for its average of the last trades."""
-        quote = self.quote(instrument)
         if quote is None or quote.last is None or quote.state not in TRADED:
             return None
         band = self._day.rules.price_band(instrument, quote.last, self._day.today())

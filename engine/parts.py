@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from engine.arming import ArmingSettings
 from engine.brokers.routing import RoutedReads
 from engine.calendar.rules import MarketRules
 from engine.calendar.sessions import SessionCalendar
@@ -19,6 +20,7 @@ from engine.core.repositories import Repositories
 from engine.core.views import Check
 from engine.core.vocabulary import Mode
 from engine.execution.latch import LatchFolder
+from engine.execution.plans.settings import PlanSettings
 from engine.execution.settings import ExecutionSettings, LockLimits
 from engine.feed_service import MakeTicker
 from engine.language.resolver import OrderDefaults
@@ -104,6 +106,8 @@ class EngineParts:
     strip: Sequence[tuple[str, InstrumentKey]]
     """Label and instrument of each figure of the index strip."""
     start_mode: Mode
+    """Of a seat that nobody has armed or disarmed."""
+    arming: ArmingSettings
     read_only: bool
     """Never take the writer lock: nothing can be sent or booked."""
     random_bytes: Callable[[int], bytes]
@@ -111,6 +115,8 @@ class EngineParts:
     """The preflight's checks of what the composition root knows (disk, database, process)."""
     settings: EngineSettings
     execution: ExecutionSettings
+    plans: PlanSettings
+    """How plans work."""
     locks: LockLimits
     """When the day's locks fall."""
     latches: LatchFolder

@@ -11,7 +11,7 @@ import msgspec
 from engine.account_desk import AccountDesk
 from engine.account_desks import AccountDesks
 from engine.account_plans import PlanCommand
-from engine.account_receipts import merged, refused
+from engine.account_receipts import joined, merged, refused
 from engine.core.commands import CancelPlan, ExitPositions, PlaceBasket, Preview, Receipt, SteerPlan, Violation
 from engine.core.errors import InvalidInput
 from engine.core.identifiers import AccountId, StrategyNumber
@@ -31,12 +31,12 @@ class PlanCommands:
         self._desks = desks
 
     async def do(self, command: PlanCommand, seat: str) -> Receipt:
-        """Do it at the account that it concerns; an exit of everything at all of them, side by side."""
-        if isinstance(command, ExitPositions) and command.everything:
-            receipts = await asyncio.gather(*(self._at(desk, command, seat) for desk in self._desks))
-            accounts = [desk.account for desk in self._desks]
-            return merged(dict(zip(accounts, receipts, strict=True)))
+        """Do it at the account that it concerns; an exit of everything at all of them, or at the one it names."""
         try:
+            if isinstance(command, ExitPositions) and command.everything:
+                desks = self._desks.chosen(command.account)
+                receipts = await asyncio.gather(*(self._at(desk, command, seat) for desk in desks))
+                return merged(dict(zip((desk.account for desk in desks), receipts, strict=True)))
             desk = self._of(command)
         except InvalidInput as error:
             return refused(Violation(check=error.field or "account", message=str(error)))
@@ -45,11 +45,12 @@ class PlanCommands:
             return refused(Violation(check="plan", message=f"There is no plan p{number} that is not over."))
         return await self._at(desk, command, seat)
 
-    async def preview(self, command: PlanCommand) -> Preview:
-        """What it would do, by the same checks as the real thing; nothing is sent."""
-        if isinstance(command, ExitPositions) and command.everything:
-            return joined([await self._preview_at(desk, command) for desk in self._desks])
+    async def preview(self, command: PlanCommand, seat: str) -> Preview:
+        """What it would do for a seat, by the same checks as the real thing; nothing is sent."""
         try:
+            if isinstance(command, ExitPositions) and command.everything:
+                desks = self._desks.chosen(command.account)
+                return joined([await self._preview_at(desk, command, seat) for desk in desks])
             desk = self._of(command)
         except InvalidInput as error:
             said = Violation(check=error.field or "account", message=str(error))
@@ -57,13 +58,13 @@ class PlanCommands:
         if desk is None:
             words = "There is no such plan that is not over."
             return Preview(sentence=words, violations=(Violation(check="plan", message=words),))
-        return await self._preview_at(desk, command)
+        return await self._preview_at(desk, command, seat)
 
-    async def _preview_at(self, desk: AccountDesk, command: PlanCommand) -> Preview:
+    async def _preview_at(self, desk: AccountDesk, command: PlanCommand, seat: str) -> Preview:
         if desk.plans.desk is None:
             refusal = desk.refusal()
             return Preview(sentence=refusal.message, violations=(refusal,))
-        preview = await desk.plans.preview(command)
+        preview = await desk.plans.preview(command, seat=seat)
         named = preview.sentence if len(self._desks) == 1 else f"{desk.account}: {preview.sentence}"
         return msgspec.structs.replace(preview, sentence=named, account=desk.account)
 
@@ -104,17 +105,6 @@ class PlanCommands:
         if len(self._desks) == 1:
             return self._desks.default
         return None
-
-
-def joined(previews: Sequence[Preview]) -> Preview:
-    """One preview of those of several accounts; figures stand there for a single one."""
-    if len(previews) == 1:
-        return previews[0]
-    return Preview(
-        sentence=" ".join(preview.sentence for preview in previews),
-        violations=tuple(violation for preview in previews for violation in preview.violations),
-        notes=tuple(note for preview in previews for note in preview.notes),
-    )
 
 
 async def kept_plans(plans: PlanRepository, account: AccountId, since: datetime) -> tuple[PlanView, ...]:

@@ -15,44 +15,53 @@ from engine.core.commands import (
     ConvertPosition,
     CreateStrategy,
     DeleteGtt,
+    HoldRisk,
+    KillSwitch,
     ModifyGtt,
     ModifyOrder,
     MoveQuantity,
     PlaceGtt,
     PlaceOrder,
     Preview,
+    ReleaseHold,
     ReplayDeadLetter,
     SetMode,
+    Unlock,
     Violation,
 )
 from engine.core.decisions import LetterState
-from engine.core.errors import InvalidInput
+from engine.core.errors import InvalidInput, WorkstationError
 from engine.core.identifiers import OrderNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest, OrderState
+from engine.core.plans import OrderPlan, Slice
 from engine.core.quotes import DepthWalk, Quote, walk_depth
 from engine.core.vocabulary import InstrumentKind, OrderType, QuoteState, Side
 from engine.engine import Engine
+from engine.execution.intake import lane_of
 from engine.execution.plans.intake import whole_order_violations
-from engine.execution.words import grouped, grouped_decimal
+from engine.execution.plans.unwind import pieces
+from engine.execution.words import grouped, grouped_decimal, rupees
 from engine.instruction_commands import preview_instruction
 from engine.language.describe import contract_words
+from engine.lock_commands import LockCommand, lock_sentence
+from engine.portfolio.transfers import price_words
 from engine.preview_charges import charges_and_back, expiry_notes, order_charges
 
 MAY_DOUBLE = "It was sent once and never answered: should it turn up at the broker after all, there are two."
 
 
-def preview_of(engine: Engine, command: Command) -> Preview:
-    """The preview of any command."""
+def preview_of(engine: Engine, command: Command, seat: str) -> Preview:
+    """The preview of any command of a seat."""
     match command:
         case PlaceOrder():
-            return _placing(engine, command)
+            return _placing(engine, command, seat)
         case ModifyOrder():
-            return _modification(engine, command)
+            return _modification(engine, command, seat)
         case CancelOrders():
             return _cancellation(engine, command)
         case ReplayDeadLetter():
-            return _replay(engine, command)
+            return _replay(engine, command, seat)
         case CloseDeadLetter(numbers=numbers):
             named = ", ".join(f"o{number}" for number in numbers)
             return Preview(sentence=f"Wants nothing more of {named}; nothing is bought or sold.")
@@ -61,17 +70,15 @@ def preview_of(engine: Engine, command: Command) -> Preview:
         case ArchiveStrategy():
             return Preview(sentence=f"Hides strategy #{command.number}; no position is touched.")
         case MoveQuantity():
-            amount = "all of" if command.quantity is None else f"{grouped(command.quantity)} units of"
-            target = f"#{command.to_strategy}"
-            return Preview(
-                sentence=f"Moves {amount} {command.strategy}.{command.leg} to {target} at its average price; "
-                "the broker's net does not change."
-            )
+            return _move(engine, command)
         case SetMode():
-            return Preview(sentence=f"Sets the mode to {command.mode}.")
+            lots = "" if command.lots is None else f", {command.lots}L a stroke"
+            return Preview(sentence=f"Sets the mode of this seat to {command.mode}{lots}.")
+        case HoldRisk() | ReleaseHold() | KillSwitch() | Unlock():
+            return _of_locks(engine, command)
         case PlaceGtt() | ModifyGtt() | DeleteGtt() | ConvertPosition():
             try:
-                return preview_instruction(engine.desks.named(command.account), command)
+                return preview_instruction(engine.desks.named(command.account), command, seat=seat)
             except InvalidInput as error:
                 said = Violation(check=error.field or "account", message=str(error))
                 return Preview(sentence=str(error), violations=(said,))
@@ -79,7 +86,15 @@ def preview_of(engine: Engine, command: Command) -> Preview:
             return Preview(sentence="Nothing is bought or sold.")
 
 
-def _placing(engine: Engine, command: PlaceOrder) -> Preview:
+def _of_locks(engine: Engine, command: LockCommand) -> Preview:
+    try:
+        engine.desks.chosen(command.account)
+    except InvalidInput as error:
+        return Preview(sentence=str(error), violations=(Violation(check="account", message=str(error)),))
+    return Preview(sentence=lock_sentence(command))
+
+
+def _placing(engine: Engine, command: PlaceOrder, seat: str) -> Preview:
     """An order, for the account that it would go to."""
     request = command.request
     try:
@@ -91,7 +106,7 @@ def _placing(engine: Engine, command: PlaceOrder) -> Preview:
             violations=(said,),
             request=request,
         )
-    preview = _worked(desk, command, _order(engine, desk, request))
+    preview = _worked(desk, command, _order(engine, desk, request, seat))
     if len(engine.desks) > 1:
         preview = msgspec.structs.replace(preview, sentence=f"{desk.account}: {preview.sentence}")
     return msgspec.structs.replace(preview, account=desk.account)
@@ -106,16 +121,31 @@ def _worked(desk: AccountDesk, command: PlaceOrder, preview: Preview) -> Preview
         preview,
         sentence=f"{preview.sentence} Worked {worked.manner}.",
         violations=(*whole_order_violations(preview.violations), *worked.violations),
+        eta_s=_worked_eta_s(desk, worked.spec, preview),
     )
 
 
-def _order(engine: Engine, desk: AccountDesk, request: OrderRequest) -> Preview:
+def _worked_eta_s(desk: AccountDesk, spec: OrderPlan, preview: Preview) -> float | None:
+    """Until the last piece of an order that is sent at once in pieces could leave; of any other its first piece."""
+    request, manner, lot = spec.request, spec.manner, preview.lot_size
+    instrument = desk.facts.instrument(request.instrument)
+    if desk.executor is None or not isinstance(manner, Slice) or lot is None or instrument is None:
+        return preview.eta_s
+    most = manner.size if manner.size is not None else desk.facts.freeze_quantity(instrument)
+    lane = lane_of(request, adds_risk=desk.executor.check(request)[2], asked=None)
+    return desk.executor.eta_s([lane] * len(pieces(request.quantity, lot, most)))
+
+
+def _order(engine: Engine, desk: AccountDesk, request: OrderRequest, seat: str) -> Preview:
     instrument = engine.day.instrument(request.instrument)
     if desk.executor is None:
         violations: tuple[Violation, ...] = (desk.refusal(),)
         notes: tuple[str, ...] = ()
+        eta_s = None
     else:
-        violations, notes, _ = desk.executor.check(request)
+        violations, notes, adds_risk = desk.executor.check(request, seat=seat)
+        lane = lane_of(request, adds_risk=adds_risk, asked=None)
+        eta_s = desk.executor.eta_s([lane] * (request.iceberg_legs or 1))
     if instrument is None:
         return Preview(
             sentence=f"{request.side} {grouped(request.quantity)} {request.instrument}.",
@@ -154,12 +184,13 @@ def _order(engine: Engine, desk: AccountDesk, request: OrderRequest) -> Preview:
         charge_notes=charges.notes,
         impact=impact,
         margin=desk.margins.needed(request),
+        eta_s=eta_s,
         position_before=before,
         position_after=after,
     )
 
 
-def _replay(engine: Engine, command: ReplayDeadLetter) -> Preview:
+def _replay(engine: Engine, command: ReplayDeadLetter, seat: str) -> Preview:
     """Each as the new order it would be, judged by the market of now; figures stand there for a single one."""
     previews = []
     for number in command.numbers:
@@ -172,7 +203,7 @@ def _replay(engine: Engine, command: ReplayDeadLetter) -> Preview:
             said = Violation(check="letter", message=f"o{number} is no open dead letter.")
             previews.append(Preview(sentence=f"Sends o{number} again.", violations=(said,)))
         else:
-            preview = _order(engine, desk, record.request)
+            preview = _order(engine, desk, record.request, seat)
             doubt = (MAY_DOUBLE,) if record.state is OrderState.PRESUMED_ABSENT else ()
             sentence = f"Sends o{number} again as a new order. {preview.sentence}"
             previews.append(msgspec.structs.replace(preview, sentence=sentence, notes=(*doubt, *preview.notes)))
@@ -245,12 +276,12 @@ def _impact(request: OrderRequest, quote: Quote | None) -> DepthWalk | None:
     return walk_depth(levels, request.quantity) if levels and request.quantity > 0 else None
 
 
-def _modification(engine: Engine, command: ModifyOrder) -> Preview:
+def _modification(engine: Engine, command: ModifyOrder, seat: str) -> Preview:
     desk = _desk_of(engine, command.number)
     if desk.executor is None:
         return Preview(sentence=f"Modifies o{command.number}.", violations=(desk.refusal(),))
     record = desk.executor.order(command.number)
-    violations = desk.executor.check_modification(command)
+    violations = desk.executor.check_modification(command, seat=seat)
     if record is None:
         return Preview(sentence=f"Modifies o{command.number}.", violations=violations)
     change = command.change
@@ -282,6 +313,25 @@ def _modification(engine: Engine, command: ModifyOrder) -> Preview:
         token=instrument.token if instrument is not None else None,
         quote=engine.day.quote(instrument.token) if instrument is not None else None,
         lot_size=instrument.lot_size if instrument is not None else None,
+    )
+
+
+def _move(engine: Engine, command: MoveQuantity) -> Preview:
+    """A transfer between strategies at the price of now; a mark may be another one when it is made."""
+    desk = engine.desks.of_strategy(command.strategy) or engine.desks.default
+    source, goal = f"{command.strategy}.{command.leg}", f"#{command.to_strategy}"
+    if desk.portfolio is None:
+        return Preview(sentence=f"Moves {source} to {goal}.", violations=(desk.refusal(),))
+    try:
+        moved = desk.portfolio.moved(command)
+    except WorkstationError as error:
+        said = Violation(check="strategy", message=str(error))
+        return Preview(sentence=f"Moves {source} to {goal}.", violations=(said,))
+    realises = f"realises {rupees(moved.realised)}" if moved.realised else "realises nothing"
+    return Preview(
+        sentence=f"Moves {grouped(moved.quantity)} units of {source} to {goal} at its {price_words(command.mark)} "
+        f"{rupees(moved.price)}; #{command.strategy} {realises}, the broker's net does not "
+        "change."
     )
 
 

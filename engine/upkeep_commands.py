@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from engine.account_desks import AccountDesks
+from engine.account_receipts import refused
 from engine.core.commands import ExplainMismatch, Receipt, Reconcile, SetHousekeeping, Violation
+from engine.core.errors import InvalidInput
 from engine.core.handover import Handover
 from engine.core.reconciling import Mismatch
 
@@ -47,7 +49,11 @@ class UpkeepCommands:
         """Do it at the account that it concerns."""
         match command:
             case Reconcile():
-                receipts = await asyncio.gather(*(desk.upkeep.reconcile() for desk in self._desks))
+                try:
+                    desks = self._desks.chosen(command.account)
+                except InvalidInput as error:
+                    return refused(Violation(check="account", message=str(error)))
+                receipts = await asyncio.gather(*(desk.upkeep.reconcile() for desk in desks))
                 return Receipt(
                     accepted=all(receipt.accepted for receipt in receipts),
                     message=" ".join(receipt.message for receipt in receipts),
@@ -59,8 +65,5 @@ class UpkeepCommands:
             case SetHousekeeping():
                 owner = self._desks.of_strategy(command.strategy)
                 if owner is None:
-                    message = f"There is no strategy #{command.strategy}."
-                    return Receipt(
-                        accepted=False, message=message, violations=(Violation(check="strategy", message=message),)
-                    )
+                    return refused(Violation(check="strategy", message=f"There is no strategy #{command.strategy}."))
                 return await owner.upkeep.set_tidied(command.strategy, command.on, seat=seat)

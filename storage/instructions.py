@@ -60,7 +60,14 @@ SELECT EXISTS (SELECT FROM fence) AS is_writer, EXISTS (SELECT FROM changed) AS 
 READ_BY_KEY = f"SELECT {INSTRUCTION_COLUMNS} FROM instructions WHERE account_id = $1 AND idempotency_key = $2"  # noqa: S608
 READ_SINCE = f"""
 SELECT {INSTRUCTION_COLUMNS} FROM instructions
-WHERE account_id = $1 AND (created_at >= $2 OR updated_at >= $2 OR state IN ('SENDING', 'UNKNOWN'))
+WHERE account_id = $1 AND (
+    created_at >= $2 OR updated_at >= $2 OR state IN ('SENDING', 'UNKNOWN')
+    OR (state = 'DONE' AND trigger_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM instructions AS ended
+        WHERE ended.account_id = $1 AND ended.trigger_id = instructions.trigger_id
+            AND ended.kind = 'delete gtt' AND ended.state = 'DONE'
+    ))
+)
 ORDER BY number
 """  # noqa: S608
 READ_HISTORY = f"SELECT {INSTRUCTION_EVENT_COLUMNS} FROM instruction_events WHERE number = $1 ORDER BY sequence"  # noqa: S608
@@ -125,7 +132,9 @@ class PostgresInstructions:
         return None if row is None else instruction_from_row(row)
 
     async def since(self, account: AccountId, moment: datetime) -> tuple[Instruction, ...]:
-        """Those made or changed at or after ``moment``, and all that are not over, oldest first."""
+        """Those made or changed at or after ``moment``, all that are not over, and those of triggers that still stand,
+        oldest first.
+        """
         async with self._database.acquire() as session:
             return tuple(instruction_from_row(row) for row in await session.fetch(READ_SINCE, account, aware(moment)))
 

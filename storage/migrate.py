@@ -196,10 +196,16 @@ def upgrade_script(source: str = BASE, target: str = HEAD) -> str:
     return _upgrade_sql(_checked_target(source, BASE, BASE), _checked_target(target, HEAD, revisions[-1]))
 
 
-def downgrade_script(source: str = HEAD, target: str = BASE) -> str:
-    """The SQL of a downgrade, for those who run it by hand. Needs no server."""
-    revisions = packaged_revisions()
-    return _downgrade_sql(_checked_target(source, HEAD, revisions[-1]), _checked_target(target, BASE, BASE))
+def downgrade_script(target: str = BASE) -> str:
+    """The SQL of a downgrade from this release's schema, for those who run it by hand. Needs no server.
+
+    Raises:
+        InvalidInput: there is no such step.
+    """
+    *earlier, newest = packaged_revisions()
+    if target == ONE_BACK:
+        return _downgrade_sql(newest, earlier[-1] if earlier else BASE)
+    return _downgrade_sql(newest, _checked_target(target, BASE, BASE))
 
 
 @contextlib.asynccontextmanager

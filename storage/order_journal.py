@@ -6,16 +6,17 @@ between. When the statement returns, the server has it on its disk.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
 
 from engine.core.errors import UnknownOrder
-from engine.core.identifiers import AccountId, OrderNumber
+from engine.core.identifiers import AccountId, IntentId, OrderNumber
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
 from storage.boundary import aware, one_account, storable
 from storage.order_merge import merge_order
+from storage.order_numbers import give_back_numbers, reserve_numbers
 from storage.order_rows import (
     EVENT_COLUMNS,
     EVENT_COLUMNS_WRITTEN,
@@ -44,11 +45,11 @@ WITH fence AS (
         $3::text[], $4::text[], $5::text[], $6::timestamptz[],
         $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::numeric[], $14::numeric[],
         $15::text[], $16::text[], $17::numeric[], $18::bigint[], $19::timestamptz[], $20::text[], $21::text[],
-        $22::bigint[]
+        $22::bigint[], $23::boolean[]
     ) WITH ORDINALITY AS given (
         intent_id, tag, idempotency_key, created_at,
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision, terms, reserved,
+        validity, variety, market_protection, strategy, wall_at, decision, terms, reserved, leaves,
         place
     )
 ), intents AS (
@@ -62,29 +63,33 @@ WITH fence AS (
         exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
         validity, variety, market_protection, strategy, wall_at, decision, terms
     FROM wanted
+), made AS (
+    INSERT INTO orders (
+        number, intent_id, account_id, tag, idempotency_key,
+        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+        validity, variety, market_protection, strategy, terms,
+        state, filled_quantity, message, created_at, updated_at, sent_at, modifications
+    )
+    OVERRIDING SYSTEM VALUE
+    SELECT
+        coalesce(reserved, nextval(pg_get_serial_sequence('orders', 'number'))), intent_id, account_id, tag,
+        idempotency_key,
+        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+        validity, variety, market_protection, strategy, terms,
+        CASE WHEN leaves THEN 'SENDING' ELSE 'QUEUED' END, 0, '', created_at, created_at,
+        CASE WHEN leaves THEN created_at END, 0
+    FROM (SELECT * FROM wanted ORDER BY place) AS in_order
+    RETURNING number, intent_id
+), noted AS (
+    INSERT INTO order_events (
+        number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts, epoch
+    )
+    SELECT made.number, account_id, 'SEND', 'QUEUED', 'SENDING', true, created_at, '', wall_at, '', epoch
+    FROM made JOIN wanted ON wanted.intent_id = made.intent_id
+    WHERE leaves
+    ORDER BY place
 )
-INSERT INTO orders (
-    number, intent_id, account_id, tag, idempotency_key,
-    exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-    validity, variety, market_protection, strategy, terms,
-    state, filled_quantity, message, created_at, updated_at, modifications
-)
-OVERRIDING SYSTEM VALUE
-SELECT
-    coalesce(reserved, nextval(pg_get_serial_sequence('orders', 'number'))), intent_id, account_id, tag,
-    idempotency_key,
-    exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-    validity, variety, market_protection, strategy, terms,
-    'QUEUED', 0, '', created_at, created_at, 0
-FROM (SELECT * FROM wanted ORDER BY place) AS in_order
-RETURNING number, intent_id
-"""
-RESERVE_NUMBERS = """
-WITH fence AS (
-    SELECT account_id FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
-)
-SELECT nextval(pg_get_serial_sequence('orders', 'number')) AS number
-FROM fence, generate_series(1, $3::integer)
+SELECT number, intent_id FROM made
 """
 # What identifies an order (account, intent, tag, key, time of creation) is never rewritten.
 RECORD_CHANGE = """
@@ -196,9 +201,15 @@ class PostgresOrderJournal:
         self._database = database
 
     async def record_intents(
-        self, intents: Sequence[OrderIntent], *, epoch: int, numbers: Sequence[OrderNumber] = ()
+        self,
+        intents: Sequence[OrderIntent],
+        *,
+        epoch: int,
+        numbers: Sequence[OrderNumber] = (),
+        leaving: Collection[IntentId] = (),
     ) -> tuple[OrderRecord, ...]:
-        """Write intents of one account as QUEUED orders, all or none, under reserved numbers or new ones.
+        """Write intents of one account as QUEUED orders, all or none, under reserved numbers or new ones; those that
+        are ``leaving`` as SENDING, with the line of history that says so.
 
         Raises:
             StorageConflict: a tag, an idempotency key or a number is already there; nothing was written.
@@ -226,23 +237,30 @@ class PostgresOrderJournal:
                     *(list(column) for column in zip(*map(intent_columns, intents), strict=True)),
                     [terms_of(intent.request) for intent in intents],
                     reserved,
+                    [intent.intent_id in leaving for intent in intents],
                 )
         if not rows:
             refuse_writer(account)
         given = {row["intent_id"]: OrderNumber(row["number"]) for row in rows}
-        return tuple(queued_record(intent, given[intent.intent_id]) for intent in intents)
+        return tuple(written_record(intent, given[intent.intent_id], leaving) for intent in intents)
 
     async def reserve_numbers(self, account: AccountId, count: int, *, epoch: int) -> tuple[OrderNumber, ...]:
-        """Take numbers that no other order will ever get, ascending.
+        """Take numbers that no other order has or will get, newer than any of the account's orders, ascending.
 
         Raises:
             WriterLost: ``epoch`` is not the newest.
         """
         async with self._database.acquire() as session:
-            rows = await session.fetch(RESERVE_NUMBERS, account, epoch, count)
-        if count and not rows:
-            refuse_writer(account)
-        return tuple(sorted(OrderNumber(row["number"]) for row in rows))
+            return await reserve_numbers(session, account, count, epoch=epoch)
+
+    async def give_back_numbers(self, account: AccountId, numbers: Sequence[OrderNumber], *, epoch: int) -> None:
+        """Leave reserved numbers to whoever reserves next.
+
+        Raises:
+            WriterLost: ``epoch`` is not the newest.
+        """
+        async with self._database.acquire() as session:
+            await give_back_numbers(session, account, numbers, epoch=epoch)
 
     async def record_change(self, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int) -> None:
         """Replace the order's standing by ``record`` and append ``events``: both or neither.
@@ -373,6 +391,14 @@ def queued_record(intent: OrderIntent, number: OrderNumber) -> OrderRecord:
         created_at=intent.created_at,
         updated_at=intent.created_at,
     )
+
+
+def written_record(intent: OrderIntent, number: OrderNumber, leaving: Collection[IntentId]) -> OrderRecord:
+    """The same, or, when it is leaving, as it stands after its line of SEND."""
+    record = queued_record(intent, number)
+    if intent.intent_id not in leaving:
+        return record
+    return msgspec.structs.replace(record, state=OrderState.SENDING, sent_at=intent.created_at)
 
 
 def one_for_each(intents: Sequence[OrderIntent], numbers: Sequence[OrderNumber]) -> list[OrderNumber | None]:

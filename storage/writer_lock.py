@@ -127,7 +127,7 @@ class PostgresWriterLock:
             await self._end(_Hold(connection, epoch))
             raise
         except BaseException:
-            connection.terminate()
+            connection.terminate()  # cut off in the middle: whether it has the lock is not known
             raise
         if is_free:
             self._holds[account] = _Hold(connection, epoch)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+
+GARBAGE_THRESHOLDS = (20_000, 10, 10)
+"""Of the collector. Every screen and every engine of a test is a great cycle that dies at once: with the interpreter's
+own thresholds a third of the time of the terminal's tests went into looking for garbage."""
+
+
+def pytest_configure() -> None:
+    """In every worker, before anything is collected."""
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 @pytest_asyncio.fixture

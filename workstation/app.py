@@ -34,6 +34,7 @@ from workstation.screens.execution import ExecutionScreen
 from workstation.screens.panic import PanicKey
 from workstation.screens.place import PlaceScreen
 from workstation.screens.places import CHARTS, DOCTOR, ENGINE, ORDERS, REPLAY, RULES, STRATEGY, VOLATILITY
+from workstation.screens.presence import Presence
 from workstation.screens.replay import ReplayScreen
 from workstation.screens.rules import RulesScreen
 from workstation.screens.strategy import StrategyScreen
@@ -163,6 +164,13 @@ class WorkstationApp(App[None], inherit_bindings=False):
             open_place=self._open_place,
             new_key=new_key,
         )
+        self._presence = Presence(
+            clock,
+            self._submit,
+            lambda: self._shared.picture.live_desk,
+            self._shared.report,
+            screen_late_ms=settings.screen_late_ms,
+        )
         self._panic = PanicKey(self, self._shared, engine, seat=seat, kill_command=kill_command)
         for theme in desk_themes():
             self.register_theme(theme)
@@ -200,6 +208,13 @@ class WorkstationApp(App[None], inherit_bindings=False):
         for screen in self.screen_stack:
             if isinstance(screen, TakesFrames):
                 screen.take_frame(frame)
+        self._presence.take_frame(frame)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Every key, also one that is typed into an input or a dialog, says that somebody sits here."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._presence.key()
+        await super().on_event(event)
 
     def on_key(self, event: events.Key) -> None:
         """Counts and pairs of keys. Here, and not in a pane, because here keys arrive in the order they were typed."""

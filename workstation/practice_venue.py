@@ -227,6 +227,7 @@ class PracticeVenue:
             self.close()
             raise SetupError(f"The folder of the practice exchange, {self._folder}: {error.strerror}.") from error
         except BaseException:
+            # Cancelled while it starts: an exchange that is held would never end by itself.
             self.close()
             raise
 

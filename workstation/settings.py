@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import msgspec
 
+from engine.arming import ArmingSettings
 from engine.core.default_price import SpreadLimits
 from engine.core.vocabulary import Mode, Product
+from engine.execution.plans.settings import PlanSettings
 from engine.execution.settings import ExecutionSettings, KillSettings, LockLimits
 from engine.portfolio.settings import PortfolioSettings
 from engine.server.limits import SessionLimits
@@ -45,7 +47,7 @@ class VenueSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_up_s: float = 1.0
     """How often the exchange's process is looked after."""
     start_mode: Mode = Mode.CONFIRM
-    """Mode a practice desk starts in; a live one always starts in READ."""
+    """Mode every terminal and script starts in; on a live venue it is always READ."""
 
 
 class PracticeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +161,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     broker: BrokerSettings = BrokerSettings()
     engine: EngineSettings = EngineSettings()
     orders: ExecutionSettings = ExecutionSettings()
+    plans: PlanSettings = PlanSettings()
+    arming: ArmingSettings = ArmingSettings()
     locks: LockLimits = LockLimits()
     kill: KillSettings = KillSettings()
     portfolio: PortfolioSettings = PortfolioSettings()
@@ -168,3 +172,22 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     door: DoorSettings = DoorSettings()
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
+
+    def __post_init__(self) -> None:
+        """Refuse sections that contradict each other.
+
+        Raises:
+            ValueError: a price of an exit, or of a basket that is taken back, may go where the check on prices refuses
+                it: what has to go would stay.
+        """
+        most, floor = self.orders.checks.price_distance_percent, self.orders.checks.price_distance_floor
+        reaches = {"plans.exits": self.plans.exits.reach, "plans.baskets.unwinding": self.plans.baskets.unwinding.reach}
+        if not (most.is_finite() and floor.is_finite()):
+            return  # the loader refuses them by name
+        for name, reach in reaches.items():
+            if reach.edge_percent >= most or reach.edge_floor >= floor:
+                raise ValueError(
+                    f"[{name}.reach] edge_percent {reach.edge_percent} and edge_floor {reach.edge_floor} lie below "
+                    f"[orders.checks] price_distance_percent {most} and price_distance_floor {floor}: further prices "
+                    "are refused"
+                )

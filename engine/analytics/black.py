@@ -82,20 +82,3 @@ def forward_from_spot(
         forward = s * np.exp((r - q) * t)
         valid = (s > 0.0) & (t >= 0.0) & np.isfinite(forward)
     return np.where(valid, forward, np.nan).reshape(shape)
-
-
-def price_on_spot(
-    spot: ArrayLike,
-    strike: ArrayLike,
-    years: ArrayLike,
-    rate: ArrayLike,
-    volatility: ArrayLike,
-    *,
-    is_call: ArrayLike,
-    dividend_yield: ArrayLike = 0.0,
-) -> FloatArray:
-    """Return Black-Scholes-Merton prices: Black-76 on the forward that spot, rate and dividend yield imply.
-
-    Arguments and result are those of :func:`price`, with ``spot`` in place of the forward.
-    """
-    return price(forward_from_spot(spot, years, rate, dividend_yield), strike, years, rate, volatility, is_call=is_call)

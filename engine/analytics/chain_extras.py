@@ -11,7 +11,6 @@ input array is changed.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -186,12 +185,6 @@ def annotate_chain(
         skew=skew,
         skew_is_fitted=skew_is_fitted,
     )
-
-
-def no_activity(strikes: int) -> SideActivity:
-    """Nothing is known beyond the quotes."""
-    unknown = np.full(strikes, math.nan)
-    return SideActivity(unknown, unknown, unknown, unknown)
 
 
 def fit_marked(

@@ -134,11 +134,6 @@ def make_legs(
     return Legs._make((codes, *(np.array(column) for column in floats)))
 
 
-def no_legs() -> Legs:
-    """Return a strategy without legs: worth zero, not unknown."""
-    return make_legs(np.empty(0, np.uint8), np.empty(0))
-
-
 def take(legs: Legs, which: BoolArray) -> Legs:
     """Return the legs that a mask of shape ``(n,)`` selects."""
     return Legs._make(column[which] for column in legs)

@@ -58,12 +58,6 @@ def to_raw(row: FloatArray) -> SviParameters:
     return SviParameters(level - slope * width, slope, 0.0 if slope == 0.0 else tilt / slope, centre, width)
 
 
-def from_raw(parameters: SviParameters) -> FloatArray:
-    """Write raw parameters as a row of coordinates, shape ``(5,)``."""
-    a, b, rho, m, sigma = parameters
-    return np.array([a + b * sigma, b * (1.0 - rho), b * (1.0 + rho), m, sigma])
-
-
 def total_variance(rows: FloatArray, log_moneyness: ArrayLike) -> FloatArray:
     """Evaluate curves.
 
@@ -91,15 +85,6 @@ def slope_and_curvature(row: FloatArray, log_moneyness: ArrayLike) -> tuple[Floa
         slope = 0.5 * ((right - left) + (right + left) * x / root)
         curvature = 0.5 * (right + left) * (width * width) / (root * root * root)
     return slope, curvature
-
-
-def least_variance(rows: FloatArray) -> FloatArray:
-    """Return the smallest total variance each curve takes anywhere, shape ``rows.shape[:-1]``."""
-    level, left, right, _, width = (rows[..., place] for place in range(COORDINATES))
-    with np.errstate(all="ignore"):
-        gap = np.sqrt(left) - np.sqrt(right)
-        value: FloatArray = level - 0.5 * width * gap * gap
-    return value
 
 
 def durrleman(row: FloatArray, log_moneyness: ArrayLike) -> FloatArray:

@@ -6,7 +6,6 @@ own brokerage. Estimates are at the given prices; what is paid in the end is wor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
@@ -33,18 +32,6 @@ class PlannedLeg(msgspec.Struct, frozen=True, kw_only=True):
     """The most units one order takes (whole lots within the freeze quantity); ``None``: one order takes them all."""
 
 
-class BasketCharges(msgspec.Struct, frozen=True, kw_only=True):
-    """The charges of several legs."""
-
-    legs: tuple[Charges, ...]
-    """In the order of the legs."""
-
-    @property
-    def total(self) -> Charges:
-        """Of all legs."""
-        return sum(self.legs, NO_CHARGES)
-
-
 class RoundTripCharges(msgspec.Struct, frozen=True, kw_only=True):
     """The charges of getting in and out again."""
 
@@ -68,15 +55,6 @@ def planned_charges(rates: ChargeRates, leg: PlannedLeg, day: date) -> Charges:
         fill = Fill(contract=leg.contract, side=leg.side, quantity=quantity, price=leg.price, day=day)
         total += charges_of(rates, fill).times(orders)
     return total
-
-
-def basket_charges(rates: ChargeRates, legs: Iterable[PlannedLeg], day: date) -> BasketCharges:
-    """What each leg would pay on ``day``, and all together.
-
-    Raises:
-        InvalidInput: as ``planned_charges``, for the first leg it refuses.
-    """
-    return BasketCharges(legs=tuple(planned_charges(rates, leg, day) for leg in legs))
 
 
 def round_trip_charges(

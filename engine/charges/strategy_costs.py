@@ -113,21 +113,11 @@ def trade_charges(rates: ChargeRates, trade: Trade, *, zone: ZoneInfo, order_val
     return charges_of(rates, fill, order_value_before=order_value_before)
 
 
-def paid_charges(rates: ChargeRates, trades: Iterable[Trade], *, zone: ZoneInfo) -> Costs:
-    """What fills have paid, in any order, each counted once however often it is given."""
-    total, unknown = NO_CHARGES, _Unknown()
-    for _, charges in _each_paid(rates, trades, zone):
-        if isinstance(charges, str):
-            unknown.add(charges)
-        else:
-            total += charges
-    return Costs(charges=total, unknown=unknown.sentences)
-
-
 def paid_by_strategy(
     rates: ChargeRates, trades: Iterable[Trade], *, zone: ZoneInfo
 ) -> dict[StrategyNumber | None, Costs]:
-    """What each strategy's fills have paid, given all fills of an account; the sums are those of ``paid_charges``.
+    """What each strategy's fills have paid, given all fills of an account in any order, each counted once however often
+    it is given.
 
     Fills that are in no strategy yet stand under ``None``.
     """
@@ -164,21 +154,6 @@ def exit_charges(rates: ChargeRates, legs: Iterable[OpenLeg], *, day: date) -> C
         except InvalidInput as error:
             unknown.add(f"{leg.name} {leg.instrument}: {error}")
     return Costs(charges=total, unknown=unknown.sentences)
-
-
-def strategy_costs(
-    rates: ChargeRates, trades: Iterable[Trade], legs: Iterable[OpenLeg], *, day: date, zone: ZoneInfo
-) -> StrategyCosts:
-    """Paid and exit charges of one strategy.
-
-    Args:
-        rates: dated rates.
-        trades: all its fills since it was opened.
-        legs: its legs; flat ones pay nothing more.
-        day: the exchange's date now, on which the exit would be.
-        zone: the exchange's time zone.
-    """
-    return StrategyCosts(paid=paid_charges(rates, trades, zone=zone), exit=exit_charges(rates, legs, day=day))
 
 
 def _less(gross: Decimal, *costs: Costs) -> Decimal | None:

@@ -15,7 +15,17 @@ from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, Strat
 from engine.core.instructions import InstructionNumber, InstructionState
 from engine.core.margin import MarginPaths
 from engine.core.orders import OrderRecord, OrderRequest
-from engine.core.plans import ExitManner, ExitTarget, Floors, LegPlan, Manner, PlanNumber, PlanTurn, Trigger
+from engine.core.plans import (
+    ExitManner,
+    ExitTarget,
+    Floors,
+    LegPlan,
+    LegPreview,
+    Manner,
+    PlanNumber,
+    PlanTurn,
+    Trigger,
+)
 from engine.core.quotes import DepthWalk, Quote
 from engine.core.standing_triggers import GttRequest
 from engine.core.vocabulary import Mark, Mode, OrderType, Product, Side, Validity
@@ -31,6 +41,8 @@ class PlaceOrder(msgspec.Struct, frozen=True, kw_only=True, tag="place_order"):
     """``None``: the account of its strategy, or the first one."""
     manner: Manner | None = None
     """How a large order is worked; ``None`` sends it as one."""
+    stroke: bool = False
+    """Sent by one key that nobody reviewed: taken from a seat in HOT alone, as a limit, within its lots."""
 
 
 class PlaceBasket(msgspec.Struct, frozen=True, kw_only=True, tag="place_basket"):
@@ -51,7 +63,7 @@ class ExitPositions(msgspec.Struct, frozen=True, kw_only=True, tag="exit_positio
     flat_by: time | None = None
     """Indian clock time of today; naive."""
     everything: bool = False
-    """Every account of the engine; ``target`` is then each account's."""
+    """Every account of the engine, or all of the one that is named; ``target`` is then each account's."""
     allow_net_increase: bool = False
     """A person has read that a broker's net would open or grow, and wants it so."""
     slippage_max: Decimal | None = None
@@ -131,19 +143,31 @@ class ArchiveStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="archive_st
 
 
 class MoveQuantity(msgspec.Struct, frozen=True, kw_only=True, tag="move_quantity"):
-    """Hand quantity of a leg to another strategy at the leg's average price; the broker's net does not change."""
+    """Hand quantity of a leg to another strategy; the broker's net does not change, and nothing is sent."""
 
     strategy: StrategyNumber
     leg: int
     to_strategy: StrategyNumber
     quantity: int | None = None
     """Units, > 0; ``None`` for all."""
+    mark: Mark | None = None
+    """The price it changes hands at: mid or last of now, which the giving strategy realises and the other begins with;
+    ``None``: the leg's average price, so that nothing is realised."""
 
 
 class SetMode(msgspec.Struct, frozen=True, kw_only=True, tag="set_mode"):
-    """Arm or disarm."""
+    """Arm or disarm the seat that asks; other seats stay as they are."""
 
     mode: Mode
+    lots: int | None = None
+    """The most lots of one stroke; HOT needs it, nothing else has it."""
+
+
+class TouchSeat(msgspec.Struct, frozen=True, kw_only=True, tag="touch_seat"):
+    """A key was pressed at the seat that asks: HOT ends without keys. Every few seconds is often enough."""
+
+    leaves: bool = False
+    """It goes away instead: what it had armed is over."""
 
 
 class ResolveUnknown(msgspec.Struct, frozen=True, kw_only=True, tag="resolve_unknown"):
@@ -172,18 +196,26 @@ class HoldRisk(msgspec.Struct, frozen=True, kw_only=True, tag="hold_risk"):
     Nothing else is touched. Again is no error.
     """
 
+    account: AccountId | None = None
+    """This one alone, and no terminal is disarmed: there are others to trade. ``None``: all accounts."""
+
 
 class ReleaseHold(msgspec.Struct, frozen=True, kw_only=True, tag="release_hold"):
     """End the hold; the mode stays READ until somebody arms."""
+
+    account: AccountId | None = None
+    """``None``: of all accounts."""
 
 
 class KillSwitch(msgspec.Struct, frozen=True, kw_only=True, tag="kill_switch"):
     """Block new risk, cancel entries, and flatten what is named."""
 
     strategy: StrategyNumber | None = None
-    """Flatten this one only; ``None``: everything of all accounts."""
+    """Flatten this one only; ``None``: everything of the account, or of all accounts."""
     lock: bool = False
     """Stay locked, over restarts, until it is unlocked deliberately."""
+    account: AccountId | None = None
+    """This one alone: others are neither held nor flattened. ``None``: all accounts."""
 
 
 class Unlock(msgspec.Struct, frozen=True, kw_only=True, tag="unlock"):
@@ -236,6 +268,9 @@ class ConvertPosition(msgspec.Struct, frozen=True, kw_only=True, tag="convert_po
 class Reconcile(msgspec.Struct, frozen=True, kw_only=True, tag="reconcile"):
     """Compare orders, fills, positions and triggers with the broker now."""
 
+    account: AccountId | None = None
+    """``None``: of all accounts."""
+
 
 class ExplainMismatch(msgspec.Struct, frozen=True, kw_only=True, tag="explain_mismatch"):
     """A person has looked at a difference and knows why; it is no longer shown as open unless it changes."""
@@ -257,6 +292,8 @@ class AcknowledgeEvent(msgspec.Struct, frozen=True, kw_only=True, tag="acknowled
     """Mark events up to this sequence as read."""
 
     sequence: int
+    accounts: tuple[AccountId, ...] | None = None
+    """Those of these accounts, and those of none; ``None``: all there are."""
 
 
 Command = (
@@ -272,6 +309,7 @@ Command = (
     | ArchiveStrategy
     | MoveQuantity
     | SetMode
+    | TouchSeat
     | ResolveUnknown
     | ReplayDeadLetter
     | CloseDeadLetter
@@ -318,6 +356,13 @@ class SetMark(msgspec.Struct, frozen=True, kw_only=True, tag="set_mark"):
     mark: Mark
 
 
+class ShowAccount(msgspec.Struct, frozen=True, kw_only=True, tag="show_account"):
+    """Look at one account alone, and draft for it: a wish of one screen, the engine does nothing."""
+
+    account: AccountId | None
+    """``None``: at all accounts again. Whether there is such an account the screen knows."""
+
+
 class Quit(msgspec.Struct, frozen=True, kw_only=True, tag="quit"):
     """Leave the terminal."""
 
@@ -337,7 +382,7 @@ class MoveTape(msgspec.Struct, frozen=True, kw_only=True, tag="move_tape"):
     """So many frames on, then pause."""
 
 
-ScreenWish = ShowChain | ShowChart | GoTo | SetMark | MoveTape | Quit
+ScreenWish = ShowChain | ShowChart | ShowAccount | GoTo | SetMark | MoveTape | Quit
 """Sentences that are no command: they concern the screen alone, or the tape it looks at."""
 
 
@@ -383,6 +428,11 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     position_before: int | None = None
     position_after: int | None = None
     """Signed units of this instrument in the account, working orders not counted."""
+    legs: tuple[LegPreview, ...] = ()
+    """Of a basket, in the order in which they are sent."""
+    eta_s: float | None = None
+    """Seconds until the last of its orders could leave behind all that waits, within the broker's limits and if nothing
+    more urgent comes in between; 0 at once, ``None`` when it sends no new order or the account sends nothing."""
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,6 +117,8 @@ class EventFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """From the first byte to the answer, or to giving up waiting for one."""
     filled: int | None = None
     """Units filled in all, on the lines that learnt of a fill."""
+    asked: int | None = None
+    """Units in all that a modification asks for, on the line of its sending; ``None`` when it leaves them."""
     seat: str = ""
     """Who closed or replayed a dead letter."""
     replayed_as: OrderNumber | None = None

@@ -56,6 +56,20 @@ class LatencyView(msgspec.Struct, frozen=True, kw_only=True):
     max_s: float | None
 
 
+class JournalView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an account's orders can be journalled."""
+
+    account: AccountId
+    away_since: datetime | None = None
+    """When the first write failed; ``None`` while it is there."""
+    why: str = ""
+    """Why it is away."""
+    is_behind: bool = False
+    """It is away, or back without everything, or not compared with the broker's book since."""
+    spooled: int = 0
+    """Orders that the spool holds something of."""
+
+
 class ExecutionHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The executor of one account now."""
 
@@ -80,6 +94,7 @@ class ExecutionHealth(msgspec.Struct, frozen=True, kw_only=True):
     degraded: tuple[str, ...]
     spooled: int = 0
     """Orders that the spool holds something of: the journal is away, or has been and was not compared since."""
+    journal: JournalView | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,6 +83,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
 class Baseline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the broker told before it was asked: the effect is what differs from this."""
 
+    outside: bool = False
+    """It was not asked here: it was done on the phone, by another program or by the market, and read off the list."""
     triggers: tuple[int, ...] = ()
     """Ids of all triggers it listed."""
     has_triggers: bool = False

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 import msgspec
 
+from engine.core.execution import JournalView
 from engine.core.identifiers import AccountId
 from engine.core.vocabulary import QuoteState
 
@@ -130,3 +131,5 @@ class OperationsView(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag_ms: float | None
     """Worst delay of the event loop in the last seconds."""
     degraded: tuple[str, ...]
+    journals: tuple[JournalView, ...] = ()
+    """Of the accounts that this engine may send for."""

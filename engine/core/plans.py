@@ -15,6 +15,7 @@ import msgspec
 
 from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
 from engine.core.orders import OrderRequest
+from engine.core.quotes import Quote
 from engine.core.vocabulary import Product
 
 PlanNumber = NewType("PlanNumber", int)
@@ -129,6 +130,33 @@ class BasketPlan(msgspec.Struct, frozen=True, kw_only=True, tag="basket"):
     leg_plan: LegPlan = LegPlan()
 
 
+class LegRole(StrEnum):
+    """What a leg is for."""
+
+    HEDGE = "hedge"
+    """Bought, and what covers a sold leg."""
+    LONG = "long"
+    """Bought for itself."""
+    SHORT = "short"
+
+
+class LegPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg of a basket in a preview."""
+
+    index: int
+    """Its place in the command, 0 is the first; violations name it from 1."""
+    role: LegRole
+    request: OrderRequest
+    token: int | None = None
+    """``None``: it is not in today's instruments."""
+    lot_size: int | None = None
+    tick_size: Decimal | None = None
+    quote: Quote | None = None
+    """The quote it was judged on."""
+    charges: Decimal | None = None
+    """When it fills wholly at its limit, or at the touch without one, rupees; ``None`` when not known."""
+
+
 # ---- exits
 
 
@@ -220,10 +248,41 @@ class AtTime(msgspec.Struct, frozen=True, kw_only=True, tag="at"):
     """Aware UTC."""
 
 
+class Joint(StrEnum):
+    """How a test is joined to those before it."""
+
+    AND = "and"
+    OR = "or"
+
+
+class JoinedTest(msgspec.Struct, frozen=True, kw_only=True):
+    """One more test of a condition."""
+
+    joint: Joint
+    test: PriceTest
+
+
 class WhenPrice(msgspec.Struct, frozen=True, kw_only=True, tag="when"):
     """When a price is reached, until the end of the day."""
 
     test: PriceTest
+    more: tuple[JoinedTest, ...] = ()
+    """Further tests in the order written; ``and`` binds before ``or``."""
+
+    @property
+    def tests(self) -> tuple[PriceTest, ...]:
+        """All of them."""
+        return (self.test, *(joined.test for joined in self.more))
+
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """Tests by their place in ``tests``: the condition holds when all of one group hold."""
+        found: list[list[int]] = [[0]]
+        for place, joined in enumerate(self.more, 1):
+            if joined.joint is Joint.OR:
+                found.append([])
+            found[-1].append(place)
+        return tuple(map(tuple, found))
 
 
 Trigger = AtTime | WhenPrice

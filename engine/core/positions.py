@@ -22,16 +22,6 @@ def unrealised_profit(
     return signed_quantity * (mark - average_price) * multiplier
 
 
-def opening_cash_flow(signed_quantity: int, average_price: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
-    """Net premium of opening: − paid for a long, + received for a short, rupees."""
-    return -signed_quantity * average_price * multiplier
-
-
-def liquidation_cash_flow(signed_quantity: int, mark: Decimal, multiplier: Decimal = Decimal(1)) -> Decimal:
-    """Cash of closing at ``mark``: + received for a long, − paid for a short, rupees."""
-    return signed_quantity * mark * multiplier
-
-
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """What is held of one instrument and product, at average cost, with what has been realised on it."""
 

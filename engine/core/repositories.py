@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from engine.core.bars import MinuteBars
 from engine.core.identifiers import (
     AccountId,
     InstrumentKey,
+    IntentId,
     OrderNumber,
     StrategyNumber,
 )
@@ -58,10 +59,18 @@ class OrderJournal(Protocol):
     """
 
     async def record_intents(
-        self, intents: Sequence[OrderIntent], *, epoch: int, numbers: Sequence[OrderNumber] = ()
+        self,
+        intents: Sequence[OrderIntent],
+        *,
+        epoch: int,
+        numbers: Sequence[OrderNumber] = (),
+        leaving: Collection[IntentId] = (),
     ) -> tuple[OrderRecord, ...]:
         """Write intents as QUEUED orders in one transaction and give them numbers: ``numbers``, reserved before, one
         for each, or new ones when there are none.
+
+        Those that are ``leaving`` are written as SENDING at once, with their line of SEND: the moment of both is that
+        of the intent.
 
         Raises:
             StorageConflict: a tag, an idempotency key or a number is already there; nothing was written.
@@ -69,7 +78,13 @@ class OrderJournal(Protocol):
         ...
 
     async def reserve_numbers(self, account: AccountId, count: int, *, epoch: int) -> tuple[OrderNumber, ...]:
-        """Take numbers that no other order will ever get, ascending."""
+        """Take numbers that no other order has or will get, newer than any of the account's orders, ascending; those
+        that were given back come before new ones.
+        """
+        ...
+
+    async def give_back_numbers(self, account: AccountId, numbers: Sequence[OrderNumber], *, epoch: int) -> None:
+        """Leave reserved numbers to whoever reserves next: provably nothing was written under them, nor will be."""
         ...
 
     async def merge(
@@ -197,7 +212,9 @@ class InstructionJournal(Protocol):
         ...
 
     async def since(self, account: AccountId, moment: datetime) -> tuple[Instruction, ...]:
-        """Those made or changed at or after ``moment``, and all that are not over, oldest first."""
+        """Those made or changed at or after ``moment``, all that are not over, and those of triggers that still stand
+        (none of their deletions is DONE), oldest first.
+        """
         ...
 
     async def history(self, number: InstructionNumber) -> tuple[InstructionEvent, ...]:

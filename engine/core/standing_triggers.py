@@ -73,3 +73,5 @@ class Gtt(msgspec.Struct, frozen=True, kw_only=True):
     last_price: Decimal | None = None
     """Of the instrument when it was made."""
     message: str = ""
+    is_outside: bool = False
+    """An active one that was not left by this desk."""

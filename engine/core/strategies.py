@@ -9,7 +9,6 @@ from enum import StrEnum
 import msgspec
 
 from engine.core.identifiers import AccountId, InstrumentKey, StrategyNumber
-from engine.core.money import ZERO
 from engine.core.positions import Holding
 from engine.core.vocabulary import Mark, Product
 
@@ -106,8 +105,3 @@ class M2mCandle(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self, high=max(self.high, value), low=min(self.low, value), close=value, samples=self.samples + 1
         )
-
-
-def total_profit(holdings: tuple[tuple[Holding, Decimal], ...]) -> Decimal:
-    """Sum of ``holding.profit(mark)``; an empty strategy is worth 0, with no legs, not unknown."""
-    return sum((holding.profit(mark) for holding, mark in holdings), ZERO)

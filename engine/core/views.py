@@ -129,6 +129,8 @@ class ChainHeader(msgspec.Struct, frozen=True, kw_only=True):
     gamma_unknown: int
     """Options with open interest whose gamma is unknown; they are not in ``gamma_exposure``."""
     reason: str = ""
+    halt: str = ""
+    """Why the market of these contracts may be halted, with the evidence; empty when nothing speaks for it."""
 
 
 class ChainView(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -222,11 +224,24 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     working_orders: int
     degraded: tuple[str, ...]
     """What of it does not run as it should, one sentence each."""
+    unread_events: int = 0
+    """Of its own events; those that are of no account are not among them."""
 
     @property
     def margin_utilisation(self) -> Decimal | None:
         """Part of the money that is in use; ``None`` while it is not known."""
         return self.funds.utilisation if self.funds is not None else None
+
+
+class SeatView(msgspec.Struct, frozen=True, kw_only=True):
+    """How one terminal or script is armed."""
+
+    seat: str
+    mode: Mode
+    hot_left_s: int | None = None
+    """Whole seconds until HOT ends without a further key; ``None`` in another mode."""
+    hot_lots: int | None = None
+    """Most lots of one stroke; ``None`` in another mode."""
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +251,14 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     venue_note: str
     """How the venue's market came about: seed, snapshot, start."""
     mode: Mode
+    """Of the seat that looks. On the wire that of a seat that is not among ``seats``."""
+    hot_left_s: int | None = None
+    """Of the seat that looks, as in ``SeatView``."""
+    hot_lots: int | None = None
+    start_mode: Mode | None = None
+    """Of every seat that is not among ``seats``; ``None`` where one mode is that of all."""
+    seats: tuple[SeatView, ...] = ()
+    """Seats that stand differently from the start."""
     account: AccountId
     """The account in view: ``writer``, ``budget``, the money and the margin are this one's alone."""
     account_name: str
@@ -257,8 +280,20 @@ class StatusView(msgspec.Struct, frozen=True, kw_only=True):
     unread_events: int
     replay: ReplayView | None = None
     """Where the tape stands; ``None`` when this is no replay."""
+    halts: tuple[str, ...] = ()
+    """Markets that may be halted, one sentence each with its evidence; their feed is alive."""
     degraded: tuple[str, ...]
     """Services that do not run as they should, one sentence each."""
+
+    def seen_from(self, seat: str) -> StatusView:
+        """The same with the mode of a seat."""
+        if self.start_mode is None:
+            return self
+        start = SeatView(seat=seat, mode=self.start_mode)
+        own = next((view for view in self.seats if view.seat == seat), start)
+        if (self.mode, self.hot_left_s, self.hot_lots) == (own.mode, own.hot_left_s, own.hot_lots):
+            return self
+        return msgspec.structs.replace(self, mode=own.mode, hot_left_s=own.hot_left_s, hot_lots=own.hot_lots)
 
 
 class DeskView(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,7 +69,6 @@ class BookSchedule:
     async def run(self, after: Callable[[], Awaitable[None]]) -> None:
         """Read for ever; ``after`` is awaited after each read."""
         while True:
-            self._wakeup.clear()
             delay = self._last_read + self._interval() - self._clock.monotonic()
             if delay > 0:
                 await self._wakeup.wait(delay)
@@ -79,14 +78,32 @@ class BookSchedule:
             spacing = max(spacing, min(held, self._settings.book_working_s))
             if spacing > 0:
                 await self._clock.sleep(spacing)
+            # Before the read: what is heard of during it need not be in it.
+            self._wakeup.clear()
             if self._clock.monotonic() >= self._reconcile_due:
-                await self.reconcile()
+                await self._reconcile()
             else:
-                await self.read_now()
+                await self._read()
             await after()
 
     async def read_now(self) -> BookReading | None:
         """Read once, and the trades if fills are due; ``None`` when the book cannot be read."""
+        reading = await self._read()
+        self._look_again()
+        return reading
+
+    async def reconcile(self) -> Reconciliation:
+        """Compare orders, fills and the ledger with the broker now."""
+        result = await self._reconcile()
+        self._look_again()
+        return result
+
+    def _look_again(self) -> None:
+        """What somebody else's read has shown is not waited for as long as when nothing was known of it."""
+        if self._has_questions():
+            self._wakeup.set()
+
+    async def _read(self) -> BookReading | None:
         reading = await self._watcher.read()
         self._after_read()
         if reading is not None and self._fills.is_due:
@@ -94,8 +111,7 @@ class BookSchedule:
         self._last_read = self._clock.monotonic()
         return reading
 
-    async def reconcile(self) -> Reconciliation:
-        """Compare orders, fills and the ledger with the broker now."""
+    async def _reconcile(self) -> Reconciliation:
         result = await self._reconciler.reconcile()
         self._after_read()
         now = self._clock.monotonic()

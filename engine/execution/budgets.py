@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from math import floor
 
 from engine.core.views import BudgetGauge
@@ -65,11 +66,17 @@ class OrderBudget:
         self._lowered = 0
         self.rate_limited = 0
         """Refusals for speed so far."""
+        self.surprises = 0
+        """How often something has happened that no forecast from before it knows of."""
 
     def widen(self, doubt_s: float) -> None:
         """The broker's clock is known only within ``doubt_s`` either way."""
         self._guard = self._limits.guard_s + (doubt_s if 0 < doubt_s <= DOUBT_MAX_S else 0.0)
         self._window = MINUTE_S + 2 * self._guard
+
+    def now(self) -> float:
+        """Seconds on the broker's clock, as well as we know it."""
+        return self._now()
 
     def wait(self, lane: Lane, *, placement: bool, orders: int = 1) -> float:
         """Seconds until a request of ``lane`` may leave as far as is known now; 0 when it may leave at once."""
@@ -138,6 +145,7 @@ class OrderBudget:
 
         Its seconds stay charged: by the time this is known they are over.
         """
+        self.surprises += 1
         self._roll(self._now())
         if released in self._minute:
             self._minute.remove(released)
@@ -152,40 +160,21 @@ class OrderBudget:
         Args:
             requests: Lane, whether it is a placement, and what it counts for in the day; each lane in its order.
         """
-        began = self._now()
-        saved = (
-            self._now, self._seconds.copy(), self._newest_second, self._minute.copy(), self._day_used, self._outside,
-            self._carried, self._midnight, self._day_ends, self._strikes.copy(), self._lowered,
-        )  # fmt: skip
-        try:
-            return self._play(requests, began)
-        finally:
-            (
-                self._now, self._seconds, self._newest_second, self._minute, self._day_used, self._outside,
-                self._carried, self._midnight, self._day_ends, self._strikes, self._lowered,
-            ) = saved  # fmt: skip
+        play = BudgetPlay(self)
+        return tuple(moment - play.began for moment in play.play(requests))
 
-    def _play(self, requests: Sequence[tuple[Lane, bool, int]], began: float) -> tuple[float, ...]:
-        moment = began
-        self._now = lambda: moment
-        lanes = [deque(place for place, item in enumerate(requests) if item[0] is lane) for lane in Lane]
-        leaves = [0.0] * len(requests)
-        while heads := [lane[0] for lane in lanes if lane]:
-            soonest = float("inf")
-            for place in heads:
-                lane, placement, orders = requests[place]
-                wait = self.wait(lane, placement=placement, orders=orders)
-                if wait <= 0 and self.take(lane, placement=placement, orders=orders) is not None:
-                    leaves[place] = moment - began
-                    lanes[lane].popleft()
-                    break
-                soonest = min(soonest, max(wait, LEAST_WAIT_S))
-            else:
-                moment += soonest
-        return tuple(leaves)
+    def fork(self, now: Callable[[], float]) -> OrderBudget:
+        """A budget of its own that has released what this one has, on another clock."""
+        forked = copy(self)
+        forked._now = now
+        forked._seconds = self._seconds.copy()
+        forked._minute = self._minute.copy()
+        forked._strikes = self._strikes.copy()
+        return forked
 
     def restore(self, arrivals: Iterable[float]) -> None:
         """Learn at start when our earlier placements had arrived, seconds on the broker's clock, in any order."""
+        self.surprises += 1
         now = self._now()
         self._roll(now)
         earlier = sorted(min(arrival, now) for arrival in arrivals)
@@ -204,17 +193,20 @@ class OrderBudget:
         self._roll(now)
         more = today - self._outside
         if more > 0:
+            self.surprises += 1
             self._outside = today
             self._day_used += more
             self._minute.extend([now] * min(more, recent, self._limits.per_minute))
 
     def exhaust_day(self) -> None:
         """The broker says that the day's orders are used up: entries end; exits are still tried."""
+        self.surprises += 1
         self._roll(self._now())
         self._day_used = max(self._day_used, self._day_limits[Lane.ENTRY])
 
     def skip_this_second(self) -> None:
         """Somebody else may have used this second up, and an earlier engine of ours may have: begin with the next."""
+        self.surprises += 1
         self._paused_until = max(self._paused_until, floor(self._now() + self._guard) + 1 + self._guard)
 
     def obey(self, retry_after_s: float | None) -> None:
@@ -222,6 +214,7 @@ class OrderBudget:
 
         Refusals that come while it is silent already belong to the same mistake, and lower the rate once.
         """
+        self.surprises += 1
         now = self._now()
         self.rate_limited += 1
         is_new = now >= self._paused_until
@@ -304,6 +297,41 @@ class OrderBudget:
         if self._day_used + orders <= self._day_limits[lane]:
             return 0.0
         return self._day_ends - now
+
+
+class BudgetPlay:
+    """Plays what waits through a budget: when each request would leave, if nothing else happened. More can be added.
+
+    Args:
+        budget: As it stands now; it is left alone.
+    """
+
+    def __init__(self, budget: OrderBudget) -> None:
+        self.began = self._moment = budget.now()
+        """Seconds on the broker's clock."""
+        self._budget = budget.fork(lambda: self._moment)
+
+    def play(self, requests: Sequence[tuple[Lane, bool, int]]) -> tuple[float, ...]:
+        """The moments, seconds on the broker's clock, at which these leave behind all that was played before.
+
+        Args:
+            requests: As for ``OrderBudget.forecast``.
+        """
+        lanes = [deque(place for place, item in enumerate(requests) if item[0] is lane) for lane in Lane]
+        leaves = [0.0] * len(requests)
+        while heads := [lane[0] for lane in lanes if lane]:
+            soonest = float("inf")
+            for place in heads:
+                lane, placement, orders = requests[place]
+                wait = self._budget.wait(lane, placement=placement, orders=orders)
+                if wait <= 0 and self._budget.take(lane, placement=placement, orders=orders) is not None:
+                    leaves[place] = self._moment
+                    lanes[lane].popleft()
+                    break
+                soonest = min(soonest, max(wait, LEAST_WAIT_S))
+            else:
+                self._moment += soonest
+        return tuple(leaves)
 
 
 def _per_lane(limit: int, reserve: int) -> tuple[int, ...]:

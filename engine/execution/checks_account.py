@@ -139,8 +139,9 @@ def duplicate(request: OrderRequest, context: CheckContext) -> Violation | None:
     oldest = context.now - timedelta(seconds=window)
     for order in context.recent:
         if window > 0 and order.created_at >= oldest and order.request == request:
+            name = f"o{order.number}" if order.number else "One that is being written"
             return Violation(
                 check="duplicate",
-                message=f"o{order.number} is the same order, made less than {window:g} s ago.",
+                message=f"{name} is the same order, made less than {window:g} s ago.",
             )
     return None

@@ -71,6 +71,7 @@ class ConversionDesk:
         self._turn = asyncio.Lock()
         self._unbooked: dict[InstructionNumber, Instruction] = {}
         desk.serve(self)
+        desk.pay_too(self._book_again)
 
     async def convert(self, command: ConvertPosition, *, seat: str = "") -> Receipt:
         """Ask for a conversion; the same key never asks twice."""
@@ -189,8 +190,6 @@ class ConversionDesk:
                 await self._booked(await self._desk.found(question, "the broker holds it in the new product"))
             else:
                 await self._desk.missed(question, started_at)
-        for instruction in tuple(self._unbooked.values()):
-            await self._booked(instruction)
 
     async def _booked(self, instruction: Instruction) -> None:
         """Let the ledger follow a conversion that is done."""
@@ -199,12 +198,20 @@ class ConversionDesk:
         try:
             await self._on_converted(instruction)
         except StorageError as error:
-            self._unbooked[instruction.number] = instruction
-            self._desk.book.tell(
-                Severity.ATTENTION, f"{name_of(instruction)} could not be booked ({error}); it is tried again."
-            )
+            if instruction.number not in self._unbooked:
+                self._unbooked[instruction.number] = instruction
+                self._desk.book.tell(
+                    Severity.ATTENTION, f"{name_of(instruction)} could not be booked ({error}); it is tried again."
+                )
+                self._desk.wake()
         else:
             self._unbooked.pop(instruction.number, None)
+
+    async def _book_again(self) -> bool:
+        """Tell the ledger of what it has not taken; whether it has everything."""
+        for instruction in tuple(self._unbooked.values()):
+            await self._booked(instruction)
+        return not self._unbooked
 
     async def _figures(self, wanted: Conversion) -> Baseline | None:
         """What is held and traded in both products at one moment; ``None`` when fills keep coming in between."""

@@ -18,23 +18,22 @@ from engine.core.commands import (
     PlaceOrder,
     Receipt,
     ReplayDeadLetter,
-    Violation,
 )
 from engine.core.decisions import Reason
 from engine.core.errors import InvariantBroken
 from engine.core.events import EventKind
-from engine.core.execution import ExecutionHealth
-from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber
-from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState, Trade
+from engine.core.identifiers import AccountId, OrderNumber
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState
 from engine.core.ports import BrokerReads, Clock, OrderRoad
 from engine.core.repositories import InstructionJournal, OrderJournal, UpkeepRepository, WriterLock
 from engine.execution.book_side import BookSide
 from engine.execution.breaker import Endpoint
+from engine.execution.coming import ComingOrders
 from engine.execution.conversion_desk import Convert
 from engine.execution.entries import EntryDesk, WithdrawnEntries
-from engine.execution.facts import CheckContext, HeldPosition, MarketFacts
+from engine.execution.executor_pictures import ExecutorPictures
+from engine.execution.facts import MarketFacts
 from engine.execution.gate import OrderGate
-from engine.execution.health import execution_health
 from engine.execution.instruction_side import InstructionSide, not_booked
 from engine.execution.intake import PERSONAL, OrderIntake, refused
 from engine.execution.journal_writer import JournalWriter
@@ -48,7 +47,6 @@ from engine.execution.sending import SendingSide
 from engine.execution.settings import ExecutionSettings
 from engine.execution.spool import Spool
 from engine.execution.standings import Standing, Standings
-from engine.execution.views import ExecutionView, blotter_order
 
 T = TypeVar("T")
 
@@ -57,7 +55,7 @@ EXECUTOR = "executor"
 BROKEN = "invariant"
 
 
-class OrderExecutor:
+class OrderExecutor(ExecutorPictures):
     """Takes commands, sends them once, and knows how every order stands.
 
     ``start`` first, then ``run`` as a service, ``stop`` at the end. The command methods return when the command is
@@ -170,6 +168,7 @@ class OrderExecutor:
         self._stop = asyncio.Event()
         self._closed = False
         self._tasks: set[asyncio.Future[Any]] = set()
+        coming = ComingOrders()
         self._gate = OrderGate(
             facts=facts,
             standings=self._standings,
@@ -184,12 +183,14 @@ class OrderExecutor:
             breaker=self._sending.breakers[Endpoint.ORDERS],
             locks=locks,
             allocated=allocated,
+            coming=coming,
         )
         self._intake = OrderIntake(
             account=account,
             gate=self._gate,
             writer=self._writer,
             standings=self._standings,
+            coming=coming,
             queue=self._sending.queue,
             budget=self._sending.budget,
             sender=self._sender,
@@ -239,6 +240,7 @@ class OrderExecutor:
             await self._writer.open()
             await self._load()
         except BaseException:
+            # However a start ends, cancelled too: the spool it has taken must be free for the next one.
             await self._writer.let_go()
             raise
         await self.reconcile()
@@ -302,7 +304,13 @@ class OrderExecutor:
             await ending()
 
     async def place(
-        self, command: PlaceOrder, *, seat: str = "", reason: Reason = PERSONAL, lane: Lane | None = None
+        self,
+        command: PlaceOrder,
+        *,
+        seat: str = "",
+        reason: Reason = PERSONAL,
+        lane: Lane | None = None,
+        instead_of: OrderNumber | None = None,
     ) -> Receipt:
         """Journal one order and queue it; the same idempotency key never makes a second order.
 
@@ -311,8 +319,10 @@ class OrderExecutor:
             seat: Which terminal or script asked; empty for the engine itself.
             reason: What decided it, when no person did: kept with the order for good.
             lane: ``HEDGE`` for the leg that others wait for; never a better one than the order's effect on risk allows.
+            instead_of: The guard that is cancelled once this one rests: judged as if that one were gone.
         """
-        return await self._own(self._intake.place(command, seat=seat, reason=reason, lane=lane))
+        placing = self._intake.place(command, seat=seat, reason=reason, lane=lane, instead_of=instead_of)
+        return await self._own(placing)
 
     async def modify(
         self, command: ModifyOrder, *, seat: str = "", reason: Reason = PERSONAL, lane: Lane = Lane.MODIFY
@@ -366,97 +376,6 @@ class OrderExecutor:
     def on_reconnect(self) -> None:
         """The path to the broker was interrupted: reconcile soon."""
         self._book.reconcile_soon()
-
-    def orders(self) -> tuple[OrderRecord, ...]:
-        """All orders in memory (the last two days, and older ones that are not finished), oldest first."""
-        return self._standings.records()
-
-    def order(self, number: OrderNumber) -> OrderRecord | None:
-        """One order."""
-        standing = self._standings.by_number(number)
-        return None if standing is None else standing.record
-
-    def working(self) -> tuple[OrderRecord, ...]:
-        """Orders that may still trade."""
-        return self._standings.working()
-
-    def order_of(self, order_id: BrokerOrderId) -> OrderRecord | None:
-        """The order the broker calls so."""
-        standing = self._standings.by_broker_id(order_id)
-        return None if standing is None else standing.record
-
-    def positions(self) -> tuple[HeldPosition, ...] | None:
-        """Net positions with every fill known to anyone, booked or not; ``None`` while they are not known."""
-        return self._gate.positions()
-
-    def day_trades(self) -> tuple[Trade, ...] | None:
-        """The broker's fills of the day as last read; ``None`` while some are known that it has not shown yet."""
-        return None if self._fills.is_due else self._fills.trades
-
-    def unbooked(self) -> tuple[tuple[OrderRecord, int], ...]:
-        """Fills that the ledger does not have yet: an order and its signed units."""
-        return self._fills.unbooked()
-
-    @property
-    def is_reconciled(self) -> bool:
-        """The broker's book has been read and merged since the start."""
-        return self._book.is_reconciled
-
-    @property
-    def revision(self) -> int:
-        """Grows with every change of an order."""
-        return self._standings.revision
-
-    def snapshot(self) -> ExecutionView:
-        """The executor now."""
-        records = self._standings.records()
-        return ExecutionView(
-            revision=self._standings.revision,
-            orders=blotter_order(records),
-            unknown=sum(1 for record in records if record.state is OrderState.UNKNOWN),
-            working=len(self._standings.active()),
-            queued=len(self._sending.queue),
-            on_wire=self._sender.on_wire,
-            budget=self._sending.budget.gauge(),
-            rate_limited=self._sending.budget.rate_limited,
-            is_writer=not self._writer.lost,
-            is_reconciled=self._book.is_reconciled,
-            mismatches=self._reconciler.mismatches,
-            degraded=self._health.sentences,
-        )
-
-    def health(self) -> ExecutionHealth:
-        """Budgets, queue, breakers, latencies and dead letters now."""
-        return execution_health(
-            account=self.account,
-            at=self._clock.market_now(),
-            monotonic=self._clock.monotonic(),
-            view=self.snapshot(),
-            sending=self._sending,
-            standings=self._standings,
-            spooled=self._writer.spooled,
-        )
-
-    def eta_s(self, lanes: Sequence[Lane] = (Lane.ENTRY,)) -> float:
-        """Seconds until the last of so many new orders could leave behind all that waits; 0 at once."""
-        return self._sending.eta_s(lanes)
-
-    def check(self, request: OrderRequest) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
-        """What forbids an order now, what is worth knowing about it, and whether it adds risk."""
-        found = self._gate.judge(request)
-        return found.violations, found.notes, found.adds_risk
-
-    def check_modification(self, command: ModifyOrder) -> tuple[Violation, ...]:
-        """What forbids a modification now."""
-        return self._gate.check_modification(command)
-
-    def basket_adds_risk(self, requests: Sequence[OrderRequest]) -> bool:
-        """Whether orders that are filled one after the other add risk at any step."""
-        return self._gate.basket_adds_risk(requests)
-
-    def context(self, request: OrderRequest) -> CheckContext:
-        """The figures an order is judged by now."""
-        return self._gate.context(request)
 
     async def compare_with_broker(self, numbers: frozenset[OrderNumber]) -> bool:
         """The journal is back and has everything: compare, and write these orders once more; whether that was done."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -18,6 +18,10 @@ from engine.core.orders import OrderRecord, OrderRequest
 from engine.core.quotes import Quote
 from engine.core.vocabulary import Mode, Product
 from engine.execution.settings import CheckLimits
+
+ENGINE_SEAT: Final = "(engine)"
+"""Stands for what plans and housekeeping do by themselves, where a seat is asked for. No terminal or script has this
+name."""
 
 
 class SessionState(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,12 +75,12 @@ class MarketFacts(Protocol):
         """The session of the instrument's segment; expired contracts are closed."""
         ...
 
-    def mode(self) -> Mode:
-        """READ, CONFIRM or HOT."""
+    def mode(self, seat: str) -> Mode:
+        """READ, CONFIRM or HOT, of a seat; ``ENGINE_SEAT`` for what plans and housekeeping do by themselves."""
         ...
 
-    def price_range(self, instrument: Instrument) -> PriceRange | None:
-        """The exchange's band around the price of now; ``None`` when no rule or no price is known."""
+    def price_range(self, instrument: Instrument, quote: Quote | None) -> PriceRange | None:
+        """The exchange's band around the price of a quote; ``None`` when no rule or no price is known."""
         ...
 
     def is_banned(self, instrument: Instrument) -> bool | None:

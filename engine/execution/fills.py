@@ -118,9 +118,11 @@ class FillCollector:
             try:
                 await self._hand_over(ready)
             except StorageError as error:
+                self._due = True
                 self._health.declare(
                     BOOKING,
-                    f"{len(ready)} fills could not be booked ({error}); they are tried again.",
+                    f"{len(ready)} fills could not be booked ({error}): they wait for the journal and are tried again; "
+                    "positions are compared with the broker's when they are in it.",
                     EventKind.STORAGE,
                 )
                 return True

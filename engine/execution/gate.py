@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from engine.core.commands import ModifyOrder, OrderChange, Violation
-from engine.core.decisions import OrderDecision, QuoteSeen, Reason
+from engine.core.decisions import PERSON, OrderDecision, QuoteSeen, Reason
 from engine.core.identifiers import InstrumentKey, OrderNumber
 from engine.core.orders import OrderRecord, OrderRequest, OrderState
 from engine.core.ports import Clock
@@ -19,7 +19,8 @@ from engine.execution.breaker import CircuitBreaker
 from engine.execution.budgets import OrderBudget
 from engine.execution.check_words import TRIGGERED
 from engine.execution.checks import CHECKS_VERSION, changed_request, check_change, check_order, notes_on
-from engine.execution.facts import CheckContext, HeldPosition, MarketFacts, SessionState
+from engine.execution.coming import ComingOrders
+from engine.execution.facts import ENGINE_SEAT, CheckContext, HeldPosition, MarketFacts, SessionState
 from engine.execution.journal_writer import JournalWriter
 from engine.execution.lanes import Lane
 from engine.execution.locks import is_exit, is_resting_entry
@@ -66,6 +67,7 @@ class OrderGate:
         breaker: Whether the broker's order endpoints can be reached.
         allocated: Signed units that an order's strategy holds of its contract and product; ``None`` while not known.
         locks: What keeps new risk out; ``None``: nothing does.
+        coming: Orders that are being written; they count like those that work.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class OrderGate:
         breaker: CircuitBreaker,
         allocated: Callable[[OrderRequest], int | None] = lambda _: None,
         locks: LockBook | None = None,
+        coming: ComingOrders,
     ) -> None:
         self._facts = facts
+        self._coming = coming
         self._allocated = allocated
         self._standings = standings
         self._limits = limits
@@ -104,10 +108,20 @@ class OrderGate:
         """An order was made: the duplicate check looks at it."""
         self._recent.append(number)
 
-    def judge(self, request: OrderRequest) -> Judgement:
-        """What forbids an order now, what is worth knowing about it, whether it adds risk, and on which quote."""
+    def judge(
+        self, request: OrderRequest, *, seat: str = "", by: str = PERSON, without: OrderNumber | None = None
+    ) -> Judgement:
+        """What forbids an order now, what is worth knowing about it, whether it adds risk, and on which quote.
+
+        Args:
+            request: The order.
+            seat: Whose mode counts.
+            by: What decided it. What a plan or housekeeping does was confirmed when it was set up: no seat's mode keeps
+                it back, the locks, a hold and the kill switch do.
+            without: The working order that it is to stand in for, which is left out.
+        """
         epoch = 0 if self._locks is None else self._locks.epoch
-        context = self.context(request)
+        context = self.context(request, without=without, seat=seat if by == PERSON else ENGINE_SEAT)
         risky = adds_risk(request, context)
         context = msgspec.structs.replace(context, adds_risk=risky)
         is_entry = risky and not is_exit(request, context)
@@ -125,9 +139,9 @@ class OrderGate:
             epoch=epoch,
         )
 
-    def judge_standing(self, request: OrderRequest) -> Judgement:
+    def judge_standing(self, request: OrderRequest, *, seat: str = "") -> Judgement:
         """What keeps an order from being left at the broker for later, whatever it says; its form is not judged."""
-        context = self.context(request)
+        context = self.context(request, seat=seat)
         risky = adds_risk(request, context)
         is_entry = risky and not is_exit(request, context)
         armed = checks_account.mode(request, msgspec.structs.replace(context, adds_risk=risky))
@@ -160,9 +174,16 @@ class OrderGate:
         return (*refusals, *(self._locks.entry_refusals() if is_entry else ()))
 
     def decided(
-        self, request: OrderRequest, reason: Reason, *, seat: str, lane: str, judgement: Judgement | None = None
+        self,
+        request: OrderRequest,
+        reason: Reason,
+        *,
+        seat: str,
+        lane: str,
+        judgement: Judgement | None = None,
+        without: OrderNumber | None = None,
     ) -> OrderDecision:
-        """What is kept of the decision to place, change or cancel an order."""
+        """What is kept of the decision to place, change or cancel an order; ``without`` as in ``judge``."""
         quote = judgement.quote if judgement is not None else self._quote(request)
         seen = () if quote is None else (quote_seen(request.instrument, quote),)
         return OrderDecision(
@@ -173,12 +194,12 @@ class OrderGate:
             seat=seat,
             lane=lane,
             adds_risk=None if judgement is None else judgement.adds_risk,
-            held_before=self.held(request),
+            held_before=self.held(request, without=without),
             checks="" if judgement is None else CHECKS_VERSION,
             notes=() if judgement is None else judgement.notes,
         )
 
-    def held(self, request: OrderRequest) -> int | None:
+    def held(self, request: OrderRequest, *, without: OrderNumber | None = None) -> int | None:
         """Signed units of an order's contract and product that its strategy and the account both hold now, as far as no
         other working order of its side and kind is to take them away.
 
@@ -199,9 +220,8 @@ class OrderGate:
         units = min(net, allocated, key=abs)
         spoken_for = sum(
             order.remaining_quantity
-            for order in self._standings.working()
-            # The very same request is that of the order itself, which is being changed.
-            if order.request is not request and _is_alike(order.request, request)
+            for order in (*self._standings.working(), *self._coming.records())
+            if order.number != without and _is_alike(order.request, request)
         )
         return max(0, abs(units) - spoken_for) * (1 if units > 0 else -1)
 
@@ -209,8 +229,8 @@ class OrderGate:
         instrument = self._facts.instrument(request.instrument)
         return None if instrument is None else self._facts.quote(instrument)
 
-    def check_modification(self, command: ModifyOrder) -> tuple[Violation, ...]:
-        """What forbids a modification now."""
+    def check_modification(self, command: ModifyOrder, *, seat: str = "", by: str = PERSON) -> tuple[Violation, ...]:
+        """What forbids a modification now; ``seat`` and ``by`` as in ``judge``."""
         standing = self._standings.by_number(command.number)
         if standing is None:
             return (Violation(check="order", message=f"There is no o{command.number}."),)
@@ -218,7 +238,8 @@ class OrderGate:
         if record.state not in RESTING:
             message = f"o{record.number} is {record.state}; only a resting order can be modified."
             return (Violation(check="state", message=message),)
-        context = self.context(record.request, without=record.number)
+        own = seat if by == PERSON else ENGINE_SEAT
+        context = self.context(record.request, without=record.number, seat=own)
         shrinks = command.change.price is None and command.change.trigger_price is None
         shrinks = shrinks and (command.change.quantity or record.request.quantity) <= record.request.quantity
         after = changed_request(record.request, command.change)
@@ -232,26 +253,30 @@ class OrderGate:
         after = msgspec.structs.replace(record.request, quantity=max(1, quantity - record.filled_quantity))
         return adds_risk(after, self.context(after, without=record.number))
 
-    def context(self, request: OrderRequest, *, without: OrderNumber | None = None) -> CheckContext:
-        """The figures an order is judged by now; ``without`` leaves one working order out."""
+    def context(self, request: OrderRequest, *, without: OrderNumber | None = None, seat: str = "") -> CheckContext:
+        """The figures an order of a seat is judged by now; ``without`` leaves one working order out."""
         instrument = self._facts.instrument(request.instrument)
-        working = self._standings.worst(without=without)
+        quote = None if instrument is None else self._facts.quote(instrument)
+        working = (*self._standings.worst(without=without), *self._coming.records())
         rows = ((key, self._facts.instrument(key)) for key in {order.request.instrument for order in working})
         recent = (self._standings.by_number(number) for number in self._recent)
         return CheckContext(
             instrument=instrument,
-            quote=None if instrument is None else self._facts.quote(instrument),
+            quote=quote,
             freeze_quantity=None if instrument is None else self._facts.freeze_quantity(instrument),
             positions=self.positions(),
             working=working,
-            recent=tuple(standing.record for standing in recent if standing is not None),
+            recent=(
+                *(standing.record for standing in recent if standing is not None),
+                *self._coming.alone(),
+            ),
             working_instruments={key: row for key, row in rows if row is not None},
-            price_range=None if instrument is None else self._facts.price_range(instrument),
+            price_range=None if instrument is None else self._facts.price_range(instrument, quote),
             is_banned=False if instrument is None else self._facts.is_banned(instrument),
             funds=self._facts.funds(),
             margin=None if instrument is None else self._facts.margin(request),
             session=_UNKNOWN_SESSION if instrument is None else self._facts.session(instrument),
-            mode=self._facts.mode(),
+            mode=self._facts.mode(seat),
             limits=self._limits,
             now=self._clock.market_now(),
         )

@@ -64,13 +64,13 @@ class GttDesk:
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def check(self, request: GttRequest) -> tuple[tuple[Violation, ...], bool, Decimal | None]:
-        """What forbids a trigger now, whether it adds risk, and the last price it is told from."""
+    def check(self, request: GttRequest, *, seat: str = "") -> tuple[tuple[Violation, ...], bool, Decimal | None]:
+        """What forbids a trigger of a seat now, whether it adds risk, and the last price it is told from."""
         violations: list[Violation] = []
         is_risky = False
         last: Decimal | None = None
         for order in orders_of(request) or ():
-            standing = self._gate.judge_standing(order)
+            standing = self._gate.judge_standing(order, seat=seat)
             violations += standing.violations
             is_risky = is_risky or standing.adds_risk
         instrument = self._facts.instrument(request.instrument)
@@ -94,7 +94,7 @@ class GttDesk:
         return await self._desk.own(self._modify(command, seat))
 
     async def delete(self, command: DeleteGtt, *, seat: str = "") -> Receipt:
-        """Take a trigger back; no lock and no breaker keeps that from going."""
+        """Take a trigger back; no lock, no breaker and no journal keeps that from going."""
         return await self._desk.own(self._delete(command, seat))
 
     async def _place(self, command: PlaceGtt, seat: str) -> Receipt:
@@ -102,7 +102,7 @@ class GttDesk:
         known = await self._desk.known(command.idempotency_key)
         if known is not None:
             return known
-        violations, is_risky, last = self.check(request)
+        violations, is_risky, last = self.check(request, seat=seat)
         if violations or last is None:
             return _refusal(violations)
         blocked = self._desk.breaker.refuses()
@@ -124,7 +124,7 @@ class GttDesk:
 
     async def _modify(self, command: ModifyGtt, seat: str) -> Receipt:
         request, trigger_id = plain(command.request), command.trigger_id
-        violations, is_risky, last = self.check(request)
+        violations, is_risky, last = self.check(request, seat=seat)
         if violations or last is None:
             return _refusal(violations)
         blocked = self._desk.breaker.refuses() or await self._not_active(trigger_id)
@@ -145,7 +145,7 @@ class GttDesk:
         if blocked:
             return refused("trigger", blocked)
         instruction = self._instruction(InstructionKind.DELETE_GTT, None, seat, trigger_id=trigger_id)
-        return await self._desk.send(instruction, lambda: self._road.delete_gtt(trigger_id))
+        return await self._desk.send(instruction, lambda: self._road.delete_gtt(trigger_id), is_harmless=True)
 
     # -- pictures ------------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,27 @@ class GttDesk:
         Raises:
             BrokerError: it cannot be read.
         """
-        return (*await self._reads.gtts(), *self._open())
+        rows = await self._reads.gtts()
+        ours = {
+            item.trigger_id
+            for item in self._desk.book.all()
+            if item.kind is InstructionKind.PLACE_GTT and not item.baseline.outside
+        }
+        shown = tuple(
+            msgspec.structs.replace(
+                row, is_outside=row.status is GttStatus.ACTIVE and row.trigger_id not in ours and not self._open()
+            )
+            for row in rows
+        )
+        return (*shown, *self._open())
+
+    async def listed(self) -> tuple[Gtt, ...]:
+        """The broker's list, asked now.
+
+        Raises:
+            BrokerError: it cannot be read.
+        """
+        return await self._reads.gtts()
 
     def _open(self) -> tuple[Gtt, ...]:
         states = {
@@ -252,6 +272,13 @@ class GttDesk:
         if row.status is not GttStatus.ACTIVE:
             return f"Trigger {trigger_id} is {row.status}; only an active one can be changed or deleted."
         return ""
+
+    def instruction(
+        self, kind: InstructionKind, *, trigger_id: int, gtt: GttRequest | None, baseline: Baseline, done_words: str
+    ) -> Instruction:
+        """The record of what was done outside, not journalled yet."""
+        made = self._instruction(kind, None, "", gtt=gtt, trigger_id=trigger_id, baseline=baseline)
+        return msgspec.structs.replace(made, state=InstructionState.DONE, message=done_words)
 
     def _instruction(
         self,

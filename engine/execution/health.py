@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from engine.core.decisions import LetterState
-from engine.core.execution import ExecutionHealth, QueuedView
+from engine.core.execution import ExecutionHealth, JournalView, QueuedView
 from engine.core.identifiers import AccountId
 from engine.execution.sending import SendingSide
 from engine.execution.standings import Standings
@@ -20,7 +20,7 @@ def execution_health(
     view: ExecutionView,
     sending: SendingSide,
     standings: Standings,
-    spooled: int,
+    journal: JournalView,
 ) -> ExecutionHealth:
     """Put it together; what waits is played through the budget, so ask for it at the pace of a screen, not of ticks."""
     queue = sending.queue
@@ -50,5 +50,6 @@ def execution_health(
         is_reconciled=view.is_reconciled,
         mismatches=view.mismatches,
         degraded=view.degraded,
-        spooled=spooled,
+        spooled=journal.spooled,
+        journal=journal,
     )

@@ -2,7 +2,9 @@
 
 An order is protective if, when it was made, it could only take away what its strategy and the account both held.
 Others are never touched: an entry, an order from outside, an order of a plan. Stops and targets of one position stand
-for each other, so each role is measured on its own.
+for each other, so each role is measured on its own. An order that the broker lets nobody modify any more is replaced:
+the smaller one is placed first, both count while both rest, and only then is the larger one cancelled. A stop from
+outside that has nothing left to take away is asked about.
 
 Invariant: what is done never leaves what is held less protected than it was. What is held is taken as the most that
 the ledger, the broker, the strategies one by one, and the working orders that may add to it say.
@@ -24,9 +26,14 @@ from engine.execution.words import grouped
 
 HOUSEKEEPING = "housekeeping"
 """By whom its actions are decided."""
-HOUSEKEEPING_VERSION = "1"
+HOUSEKEEPING_VERSION = "2"
 """Kept with every action: change it whenever the rules judge otherwise."""
 RESTING = frozenset({OrderState.OPEN, OrderState.TRIGGER_PENDING})
+STAND_IN_PREFIX = "hk/instead/"
+"""Keys of orders that are placed in the place of another: this, that order, and which attempt it is."""
+STAND_INS_MAX = 3
+"""Orders made in the place of one, at most."""
+STOPS = frozenset({OrderType.SL, OrderType.SL_M})
 
 
 class PositionKey(NamedTuple):
@@ -54,7 +61,7 @@ class Role(StrEnum):
     @classmethod
     def of(cls, order_type: OrderType) -> Role:
         """As it was made: a triggered stop may stand in the book as a limit."""
-        return cls.STOP if order_type in {OrderType.SL, OrderType.SL_M} else cls.TARGET
+        return cls.STOP if order_type in STOPS else cls.TARGET
 
 
 class Protection(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +111,8 @@ class TidyPicture(msgspec.Struct, frozen=True, kw_only=True):
     """Orders of plans, and of strategies whose orders are left alone."""
     lot_size: Callable[[InstrumentKey], int | None]
     modifications_max: int
+    stand_ins: Mapping[OrderNumber, tuple[OrderRecord, ...]] = {}
+    """Orders that were made in the place of an order, by its number, oldest first; ended ones too."""
 
 
 class Shrink(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,15 +131,28 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
+class Replace(msgspec.Struct, frozen=True, kw_only=True):
+    """Place a smaller order in the place of one that nobody may modify any more, which rests until this one does."""
+
+    number: OrderNumber
+    """The one that is too large."""
+    quantity: int
+    """Units of the new one."""
+    idempotency_key: str
+    words: str
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """Say what a person should decide; the same once."""
 
     key: str
     words: str
     number: OrderNumber | None = None
+    needs_broker: bool = False
+    """Said only after the broker's positions were read too: an order from outside may be known before its fill."""
 
 
-Action = Shrink | Drop | Ask
+Action = Shrink | Drop | Replace | Ask
 
 
 def tidy(picture: TidyPicture) -> tuple[Action, ...]:
@@ -146,7 +168,7 @@ def tidy(picture: TidyPicture) -> tuple[Action, ...]:
             action for side in Side for role in Role for action in _of_role(picture, picture.holdings, key, side, role)
         ]
         actions += _held_back(picture, key, wanted) if wanted else ()
-    return tuple(actions)
+    return (*actions, *_orphans(picture, picture.holdings))
 
 
 def _protective(picture: TidyPicture) -> list[OrderRecord]:
@@ -192,10 +214,16 @@ def _of_role(picture: TidyPicture, holdings: Holdings, key: PositionKey, side: S
     )
     held = holdings.needed(key, side)
     excess = sum(record.remaining_quantity for record in group) - held - coming
+    actions: list[Action] = []
+    for record, other in _handed_over(picture, group):
+        if record.remaining_quantity <= excess:
+            excess -= record.remaining_quantity
+            group.remove(record)
+            words = f"o{record.number} could not be modified any more, and o{other.number} rests in its place"
+            actions.append(Drop(number=record.number, words=words))
     own = _own_excess(picture, holdings, key, side, group)
     if excess <= 0:
-        return _strangers(key, group, own) if not coming else []
-    actions: list[Action] = []
+        return [*actions, *(_strangers(key, group, own) if not coming else ())]
     left = f"{grouped(held)} of {key} left to protect" + (f", {grouped(coming)} may come" if coming else "")
     for record, cut in _cuts(picture, group, own, excess):
         actions.append(_cut_one(picture, record, cut, left))
@@ -241,12 +269,55 @@ def _cut_one(picture: TidyPicture, record: OrderRecord, cut: int, left: str) -> 
         words = f"{what} is too large ({left}), and {grouped(keep)} are no whole lots of {size}: change it by hand."
         return Ask(key=f"lots o{number} {keep}", words=words, number=number)
     if record.modifications >= picture.modifications_max:
-        words = (
-            f"{what} is too large ({left}) and was modified {record.modifications} times, the most the broker allows: "
-            "place a smaller one, then cancel it."
-        )
-        return Ask(key=f"modifications o{number} {keep}", words=words, number=number)
+        return _replace(picture, record, keep, f"{what} is too large ({left}) and was modified {record.modifications}")
     return Shrink(number=number, quantity=record.filled_quantity + keep, words=f"{what}: {left}")
+
+
+def _handed_over(picture: TidyPicture, group: Iterable[OrderRecord]) -> list[tuple[OrderRecord, OrderRecord]]:
+    """Orders of a group in whose place another one rests, each with that one."""
+    resting = {record.number: record for record in picture.working if record.state in RESTING}
+    return [
+        (record, resting[other.number])
+        for record in group
+        for other in picture.stand_ins.get(record.number, ())[-1:]
+        if other.number in resting
+    ]
+
+
+def _replace(picture: TidyPicture, record: OrderRecord, keep: int, what: str) -> Action:
+    """A smaller one in its place, where such a one can come to rest; otherwise it is asked about."""
+    number, made = record.number, picture.stand_ins.get(record.number, ())
+    words = f"{what} times, the most the broker allows"
+    # One whose trigger was reached would be a stop on the wrong side of the market now.
+    can_rest = record.state is OrderState.TRIGGER_PENDING or Role.of(record.request.order_type) is Role.TARGET
+    if can_rest and len(made) < STAND_INS_MAX and not any(other.state.is_working for other in made):
+        key = f"{STAND_IN_PREFIX}o{number}/{len(made) + 1}"
+        return Replace(number=number, quantity=keep, idempotency_key=key, words=words)
+    tried = f" ({len(made)} were placed and do not rest)" if made else ""
+    return Ask(
+        key=f"modifications o{number} {keep} {len(made)}",
+        words=f"{words}: place a smaller one{tried}, then cancel it.",
+        number=number,
+    )
+
+
+def _orphans(picture: TidyPicture, holdings: Holdings) -> list[Action]:
+    """Stops from outside that have nothing to take away, and nothing that could come."""
+    found: list[Action] = []
+    for record in picture.working:
+        key, side = PositionKey.of(record.request), record.request.side
+        here = [other for other in picture.working if PositionKey.of(other.request) == key]
+        is_stop = record.request.order_type in STOPS and record.state is OrderState.TRIGGER_PENDING
+        if record.intent_id is not None or not is_stop or record.number in picture.untouchable:
+            continue
+        is_known = key not in picture.doubtful and all(other.state in RESTING for other in here)
+        if is_known and not holdings.needed(key, side) and all(other.request.side is side for other in here):
+            words = (
+                f"o{record.number}, placed outside, is a stop of nothing: no {key} is held that it could take away. "
+                f"Cancel it? Say: cancel o{record.number}"
+            )
+            found.append(Ask(key=f"orphan o{record.number}", words=words, number=record.number, needs_broker=True))
+    return found
 
 
 def _strangers(key: PositionKey, group: Iterable[OrderRecord], own: Mapping[StrategyNumber, int]) -> list[Action]:

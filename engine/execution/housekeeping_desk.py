@@ -7,9 +7,11 @@ the broker's positions read after it. An order that changed meanwhile puts it of
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+
+import msgspec
 
 from engine.core.commands import CancelOrders, ModifyOrder, OrderChange, PlaceOrder, Receipt
 from engine.core.decisions import QuoteSeen, Reason
@@ -30,12 +32,14 @@ from engine.execution.housekeeping import (
     HOUSEKEEPING,
     HOUSEKEEPING_VERSION,
     RESTING,
+    STAND_IN_PREFIX,
     Action,
     Ask,
     Drop,
     Holdings,
     PositionKey,
     Protection,
+    Replace,
     Shrink,
     TidyPicture,
     tidy,
@@ -197,12 +201,13 @@ class HousekeepingDesk:
         fills = executor.day_trades()
         holdings = self._holdings(None)
         actions = tidy(self._picture(working, protections, holdings))
+        asked = [action for action in actions if isinstance(action, Ask) and self._may_say(action)]
         if fills is None or holdings is None:
-            return [action for action in actions if isinstance(action, Ask)]
+            return asked
         owners = await self._owners(fills, holdings)
         is_suspect = self._settings.reverse_overshoot and any(whose.takes_away for whose in owners.values())
-        if not is_suspect and all(isinstance(action, Ask) for action in actions):
-            return [action for action in actions if isinstance(action, Ask)]
+        if not is_suspect and len(asked) == len(actions):
+            return asked
         broker = await self._read_positions()
         holdings = self._holdings(broker)
         if holdings is None or executor.revision != revision or executor.day_trades() is not fills:
@@ -218,6 +223,10 @@ class HousekeepingDesk:
                 asks += await self._do(action, working)
         self._forget(working)
         return asks
+
+    def _may_say(self, ask: Ask) -> bool:
+        """Whether it may be said without the broker's positions, or has been said with them."""
+        return not ask.needs_broker or ask.key in self._said
 
     def _holdings(self, broker: Sequence[BrokerPosition] | None) -> Holdings | None:
         held, strategies = self._executor.positions(), self._allocations()
@@ -252,7 +261,17 @@ class HousekeepingDesk:
             ),
             lot_size=self._lot_size,
             modifications_max=self._modifications_max,
+            stand_ins=self._stand_ins(),
         )
+
+    def _stand_ins(self) -> dict[OrderNumber, tuple[OrderRecord, ...]]:
+        """Orders made in the place of others, by the number of the other; told by their keys, so over restarts too."""
+        found: defaultdict[OrderNumber, tuple[OrderRecord, ...]] = defaultdict(tuple)
+        for record in self._executor.orders():
+            if (record.idempotency_key or "").startswith(STAND_IN_PREFIX):
+                number, _, _ = (record.idempotency_key or "").removeprefix(f"{STAND_IN_PREFIX}o").partition("/")
+                found[OrderNumber(int(number))] += (record,)
+        return found
 
     def _doubtful(self, working: Iterable[OrderRecord]) -> frozenset[PositionKey]:
         subjects = {
@@ -368,13 +387,20 @@ class HousekeepingDesk:
                 target = quantity
             case Drop(number=number, words=words):
                 target = 0
+            case Replace(number=number, quantity=quantity, words=words):
+                target = quantity
         if self._attempts[number, target] >= self._settings.attempts_max:
             key = f"attempts o{number} {target}"
             return [Ask(key=key, words=f"{words}; asked for {self._settings.attempts_max} times.", number=number)]
         self._attempts[number, target] += 1
         record = next(record for record in working if record.number == number)
         reason = self._reason(words, PositionKey.of(record.request))
-        if target:
+        if isinstance(action, Replace):
+            request = msgspec.structs.replace(record.request, quantity=action.quantity)
+            command = PlaceOrder(request=request, idempotency_key=action.idempotency_key)
+            receipt = await self._executor.place(command, reason=reason, instead_of=number)
+            done = f"{_subject(receipt)} goes in the place of o{number}, which is cancelled when it rests"
+        elif target:
             change = ModifyOrder(number=number, change=OrderChange(quantity=target))
             receipt = await self._executor.modify(change, reason=reason, lane=Lane.STOP)
             done = f"o{number} shrinks to {grouped(target)} in all"

@@ -1,18 +1,20 @@
 """How triggers and conversions that were asked for stand, in memory, with the journal behind them.
 
-Written before the wire, or nothing is sent. After the wire the fact has happened whether or not it can be written: it
-stands in memory and is tried again in order. A step that the table does not list is said and not applied.
+Written before the wire, or nothing is sent; except what may be asked twice without harm and must not wait for a
+database. After the wire the fact has happened whether or not it can be written: it stands in memory and is tried again
+in order. Nobody waits long for the journal. A step that the table does not list is said and not applied.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
 
-from engine.core.errors import StorageError, WriterLost
+from engine.core.errors import InvalidInput, StorageConflict, StorageError, StorageUnavailable, WriterLost
 from engine.core.events import EventKind
 from engine.core.identifiers import AccountId
 from engine.core.instructions import (
@@ -26,10 +28,12 @@ from engine.core.ports import Clock
 from engine.core.repositories import InstructionJournal
 from engine.core.vocabulary import Severity
 from engine.execution.notices import Health, Notice
+from engine.execution.patience import Patience
 
 logger = logging.getLogger(__name__)
 
 BEHIND = "instructions"
+NOT_NUMBERED = InstructionNumber(0)
 
 
 class InstructionBook:
@@ -42,6 +46,7 @@ class InstructionBook:
         clock: Market time of changes.
         health: Where falling behind is declared.
         notify: For what a person should read.
+        patience: How long the journal is waited for.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class InstructionBook:
         clock: Clock,
         health: Health,
         notify: Callable[[Notice], None],
+        patience: Patience,
     ) -> None:
         self.account = account
         self._journal = journal
@@ -60,9 +66,15 @@ class InstructionBook:
         self._clock = clock
         self._health = health
         self._notify = notify
+        self._patience = patience
         self._known: dict[InstructionNumber, Instruction] = {}
-        # Bounded by what a person or a rule asks for in a day; nothing is asked while the journal does not take it.
-        self._owed: list[tuple[Instruction, InstructionEvent]] = []
+        # Bounded by the triggers the broker keeps: only what takes one back is asked while the journal is away.
+        self._owed: list[tuple[Instruction, InstructionEvent | None]] = []
+        """Changes in their order; without an event it is a new one."""
+        self._paying = asyncio.Lock()
+        self._numbers: dict[InstructionNumber, InstructionNumber] = {}
+        """The journal's number of what was made while it was away: here that keeps the one below 0 that it got."""
+        self._unnumbered = 0
 
     async def load(self, since: datetime) -> None:
         """Take in what earlier engines asked for.
@@ -90,7 +102,7 @@ class InstructionBook:
         found = next((item for item in self._known.values() if item.idempotency_key == key), None)
         if found is not None:
             return found
-        read = await self._journal.by_idempotency_key(self.account, key)
+        read = await self._patience.ask(self._journal.by_idempotency_key(self.account, key))
         if read is not None:
             self._known[read.number] = read
         return read
@@ -102,9 +114,35 @@ class InstructionBook:
             StorageConflict: its key is there already.
             StorageError: nothing is known to have been written.
         """
-        made = await self._journal.record(instruction, epoch=self._epoch)
+        made = await self._patience.ask(self._journal.record(instruction, epoch=self._epoch))
         self._known[made.number] = made
         return made
+
+    async def record_or_owe(self, instruction: Instruction) -> Instruction:
+        """Write a new one that may be asked twice without harm: a journal that is away gets it later.
+
+        Its number is below 0 as long as the journal has given none.
+
+        Raises:
+            StorageConflict: its key is there already.
+            WriterLost: another engine is the writer.
+        """
+        try:
+            return await self.record(instruction)
+        except (StorageConflict, WriterLost):
+            raise
+        except StorageError as error:
+            self._unnumbered += 1
+            made = msgspec.structs.replace(instruction, number=InstructionNumber(-self._unnumbered))
+            self._known[made.number] = made
+            self._owed.append((made, None))
+            self._declare(error)
+            return made
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the journal lacks something."""
+        return bool(self._owed)
 
     async def settle(
         self, number: InstructionNumber, state: InstructionState, words: str, *, trigger_id: int | None = None
@@ -138,24 +176,54 @@ class InstructionBook:
 
     async def pay(self) -> bool:
         """Write what is owed, in order; whether nothing is owed any more."""
-        while self._owed:
-            instruction, event = self._owed[0]
-            try:
-                await self._journal.change(instruction, event, epoch=self._epoch)
-            except WriterLost as error:
-                logger.warning("%d changes of instructions are left to the new writer: %s", len(self._owed), error)
-                self._owed.clear()
-                return False
-            except StorageError as error:
-                self._health.declare(
-                    BEHIND,
-                    f"What became of triggers and conversions cannot be written ({error}); nothing is forgotten.",
-                    EventKind.STORAGE,
-                )
-                return False
-            del self._owed[:1]
+        async with self._paying:  # or two would write the first of them, and strike out the second
+            while self._owed:
+                if self._patience.has_late:
+                    return False  # a write that was given up may still come, and must not come after this one
+                try:
+                    await self._write(*self._owed[0])
+                except WriterLost as error:
+                    logger.warning("%d changes of instructions are left to the new writer: %s", len(self._owed), error)
+                    self._owed.clear()
+                    return False
+                except StorageError as error:
+                    self._declare(error)
+                    return False
+                del self._owed[:1]
         self._health.clear(BEHIND, "Triggers and conversions are written again.", EventKind.STORAGE)
         return True
+
+    async def _write(self, instruction: Instruction, event: InstructionEvent | None) -> None:
+        if event is None:
+            self._numbers[instruction.number] = await self._number_of(instruction)
+            return
+        number = self._numbers.get(instruction.number, instruction.number)
+        change = self._journal.change(
+            msgspec.structs.replace(instruction, number=number),
+            msgspec.structs.replace(event, number=number),
+            epoch=self._epoch,
+        )
+        await self._patience.ask(change)
+
+    async def _number_of(self, instruction: Instruction) -> InstructionNumber:
+        """Write what was made while the journal was away; it may have it after all."""
+        new = msgspec.structs.replace(instruction, number=NOT_NUMBERED)
+        try:
+            return (await self._patience.ask(self._journal.record(new, epoch=self._epoch))).number
+        except InvalidInput as error:
+            raise StorageUnavailable(f"the journal does not take {name_of(instruction)}: {error}") from error
+        except StorageConflict:
+            kept = await self._patience.ask(self._journal.by_idempotency_key(self.account, new.idempotency_key))
+        if kept is None:
+            raise StorageUnavailable(f"the journal has the key of {name_of(instruction)} and does not show it")
+        return kept.number
+
+    def _declare(self, error: StorageError) -> None:
+        self._health.declare(
+            BEHIND,
+            f"What became of triggers and conversions cannot be written ({error}); nothing is forgotten.",
+            EventKind.STORAGE,
+        )
 
     def tell(self, severity: Severity, text: str, *, subject: str = "", seat: str = "") -> None:
         """Say something a person should read."""

@@ -76,6 +76,8 @@ class InstructionDesk:
         self._random_bytes = random_bytes
         self._lookups: dict[InstructionNumber, Lookup] = {}
         self._seekers: list[Seeker] = []
+        self._debts: list[Callable[[], Awaitable[bool]]] = []
+        self._owes = False
         self._wakeup = Wakeup(clock)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._in_flight: set[InstructionNumber] = set()
@@ -85,6 +87,14 @@ class InstructionDesk:
     def serve(self, seeker: Seeker) -> None:
         """Look for what ``seeker`` wants, too."""
         self._seekers.append(seeker)
+
+    def pay_too(self, pay: Callable[[], Awaitable[bool]]) -> None:
+        """Try again and again to do what else is owed; ``pay`` tells whether all of it is done."""
+        self._debts.append(pay)
+
+    def wake(self) -> None:
+        """Something is owed since just now."""
+        self._wakeup.set()
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -102,9 +112,10 @@ class InstructionDesk:
         while True:
             self._wakeup.clear()
             questions = self._questions()
-            is_urgent = any(item.state is InstructionState.UNKNOWN for item in questions)
+            is_behind = self.book.is_behind or self._owes
+            is_urgent = is_behind or any(item.state is InstructionState.UNKNOWN for item in questions)
             if not questions:
-                is_settled = await self.book.pay() and await self._close_uncertain()
+                is_settled = await self._pay() and await self._close_uncertain()
                 await self._wakeup.wait(None if is_settled else limits.poll_s)
                 continue  # what has just lost its answer is given a moment to show
             await self._wakeup.wait(limits.poll_s if is_urgent else limits.list_s)
@@ -112,7 +123,7 @@ class InstructionDesk:
 
     async def look(self) -> None:
         """Look once for everything that is open; what cannot be read is looked for again."""
-        await self.book.pay()
+        await self._pay()
         for seeker in self._seekers:
             questions = tuple(item for item in self._questions() if seeker.wants(item))
             if not questions:
@@ -136,6 +147,11 @@ class InstructionDesk:
                 task.cancel()
             await asyncio.gather(limit, *waiting, return_exceptions=True)
         await self.book.pay()
+
+    async def _pay(self) -> bool:
+        paid = [await self.book.pay(), *[await pay() for pay in self._debts]]
+        self._owes = not all(paid)
+        return not self._owes
 
     def _questions(self) -> tuple[Instruction, ...]:
         states = {InstructionState.UNKNOWN, InstructionState.PRESUMED_ABSENT}
@@ -188,15 +204,18 @@ class InstructionDesk:
         self,
         instruction: Instruction,
         request: Callable[[], Awaitable[int | None]],
+        *,
+        is_harmless: bool = False,
     ) -> Receipt:
         """Journal it, ask once, journal what came of it.
 
         Args:
             instruction: New, SENDING.
             request: Asks the broker once; gives the trigger's id where there is one.
+            is_harmless: It may be asked twice, so that a journal that is away does not keep it from being asked.
         """
         try:
-            made = await self.book.record(instruction)
+            made = await (self.book.record_or_owe if is_harmless else self.book.record)(instruction)
         except StorageConflict:
             known = await self.known(instruction.idempotency_key)
             return known or refused("key", "This key is taken; nothing was sent.")
@@ -211,6 +230,8 @@ class InstructionDesk:
             return await self._send(made, request)
         finally:
             self._in_flight.discard(made.number)
+            if self.book.is_behind:
+                self._wakeup.set()
 
     async def _send(self, made: Instruction, request: Callable[[], Awaitable[int | None]]) -> Receipt:
         if self.is_closed():
@@ -316,6 +337,8 @@ def receipt_of(instruction: Instruction, *, repeated: bool = False) -> Receipt:
     if repeated:
         words = f"This key asked for it before; nothing new was sent. {words}"
     message = words.rstrip(".") + "."
+    if instruction.number < 0:
+        message += " The journal is away and is told when it is back."
     if instruction.state in _NOT_DONE:
         found = refused("broker" if instruction.state is InstructionState.REFUSED else "sending", message)
     else:
@@ -325,7 +348,7 @@ def receipt_of(instruction: Instruction, *, repeated: bool = False) -> Receipt:
         message=found.message,
         violations=found.violations,
         repeated=repeated,
-        instruction=instruction.number,
+        instruction=instruction.number if instruction.number > 0 else None,
         instruction_state=instruction.state,
         trigger_id=instruction.trigger_id,
     )

@@ -17,6 +17,7 @@ from engine.execution.gtt_desk import GttDesk
 from engine.execution.instruction_book import InstructionBook
 from engine.execution.instruction_desk import InstructionDesk
 from engine.execution.notices import Health, Notice
+from engine.execution.patience import Patience
 from engine.execution.settings import ExecutionSettings
 
 
@@ -68,7 +69,10 @@ class InstructionSide:
     ) -> None:
         self._clock = clock
         self._settings = settings
-        self.book = InstructionBook(account, journal, epoch=epoch, clock=clock, health=health, notify=notify)
+        self._patience = Patience(clock, settings.spool.after_s)
+        self.book = InstructionBook(
+            account, journal, epoch=epoch, clock=clock, health=health, notify=notify, patience=self._patience
+        )
         self._desk = InstructionDesk(
             book=self.book,
             breaker=breaker,
@@ -108,3 +112,4 @@ class InstructionSide:
     async def stop(self) -> None:
         """Wait for the answers that are out."""
         await self._desk.stop()
+        await self._patience.end()

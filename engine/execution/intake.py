@@ -1,6 +1,7 @@
 """Takes commands in: checks them, journals them, and queues them. A refusal is an answer, not an exception.
 
-An order is journalled before its receipt is given, and its receipt is given before it is sent.
+An order is journalled before its receipt is given. What is judged in one moment is written in one commit, and as
+SENDING when nothing keeps it from leaving; the sender alone decides whether it does.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,7 +22,10 @@ from engine.core.ports import Clock
 from engine.execution.book_merge import describe_change
 from engine.execution.budgets import OrderBudget
 from engine.execution.checks import TRIGGERED
+from engine.execution.coming import ComingOrders
+from engine.execution.forecast import QueueForecast
 from engine.execution.gate import Judgement, OrderGate
+from engine.execution.intent_batches import NewOrder
 from engine.execution.journal_writer import JournalWriter
 from engine.execution.lanes import Lane
 from engine.execution.plans.keys import is_plan_key
@@ -47,6 +52,18 @@ PERSONAL = Reason()
 """A person asked."""
 
 
+class _Wanted(NamedTuple):
+    """What ``OrderIntake.place`` was asked."""
+
+    request: OrderRequest
+    key: str | None
+    seat: str
+    reason: Reason
+    lane: Lane | None
+    replays: OrderNumber | None
+    instead_of: OrderNumber | None
+
+
 class OrderIntake:
     """The commands of one account.
 
@@ -55,6 +72,7 @@ class OrderIntake:
         gate: Judges them.
         writer: The pen; its journal knows the keys of all times.
         standings: How orders stand.
+        coming: Where an order counts while it is written.
         queue: Whether there is room.
         budget: When an order may leave.
         sender: Takes what is journalled.
@@ -71,6 +89,7 @@ class OrderIntake:
         gate: OrderGate,
         writer: JournalWriter,
         standings: Standings,
+        coming: ComingOrders,
         queue: OrderQueue,
         budget: OrderBudget,
         sender: OrderSender,
@@ -83,14 +102,16 @@ class OrderIntake:
         self._gate = gate
         self._writer = writer
         self._standings = standings
+        self._coming = coming
         self._queue = queue
-        self._budget = budget
+        self._forecast = QueueForecast(queue, budget)
         self._sender = sender
         self._settings = settings
         self._clock = clock
         self._random_bytes = random_bytes
         self._is_closed = is_closed
         self._turn = asyncio.Lock()
+        self._asked: dict[str, asyncio.Event] = {}
         self._uncertain: deque[str] = deque(maxlen=UNCERTAIN_MAX)
 
     async def place(
@@ -101,6 +122,7 @@ class OrderIntake:
         reason: Reason = PERSONAL,
         lane: Lane | None = None,
         replays: OrderNumber | None = None,
+        instead_of: OrderNumber | None = None,
     ) -> Receipt:
         """Journal one order and queue it; the same idempotency key never makes a second order.
 
@@ -110,6 +132,8 @@ class OrderIntake:
             reason: What decided it, when no person did.
             lane: A priority lower than the order could have, or HEDGE for one that adds risk.
             replays: The dead letter it is sent again for.
+            instead_of: The working order it is to stand in for, which is cancelled once this one rests: judged as if
+                that one were gone.
         """
         key = command.idempotency_key
         if command.account not in {None, self._account}:
@@ -117,38 +141,71 @@ class OrderIntake:
         if key is not None and not 0 < len(key) <= self._settings.idempotency_key_length_max:
             most = self._settings.idempotency_key_length_max
             return refused("key", f"An idempotency key has 1 to {most} characters, not {len(key)}.")
-        # One at a time: the checks of the next order must see this one.
+        wanted = _Wanted(command.request, key, seat, reason, lane, replays, instead_of)
+        if key is None:
+            return await self._place(wanted)
+        while (asked := self._asked.get(key)) is not None:
+            await asked.wait()  # what the same key makes is not known before
+        answered = self._asked[key] = asyncio.Event()
+        try:
+            return await self._place(wanted)
+        finally:
+            del self._asked[key]
+            answered.set()
+
+    async def _place(self, wanted: _Wanted) -> Receipt:
+        request, key, seat, reason = wanted.request, wanted.key, wanted.seat, wanted.reason
+        unread: StorageError | None = None
+        try:
+            known = None if key is None else await self._known(key)
+        except StorageError as error:
+            known, unread = None, error
+        if known is not None:
+            return _repeated(known.record, request)
+        if unread is not None and not self._writer.is_away():
+            return _unknown_key(unread)
+        # Nothing is waited for between the judgement and the place among the coming: the next order is judged with it.
         async with self._turn:
-            unread: StorageError | None = None
-            try:
-                known = None if key is None else await self._known(key)
-            except StorageError as error:
-                known, unread = None, error
-            if known is not None:
-                return _repeated(known.record, command.request)
-            if unread is not None and not self._writer.is_away():
-                return _unknown_key(unread)
-            judgement = self._gate.judge(command.request)
+            judgement = self._gate.judge(request, seat=seat, by=reason.by, without=wanted.instead_of)
             violations = judgement.violations
             if violations:
                 return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
-            lane = lane_of(command.request, adds_risk=judgement.adds_risk, asked=lane)
+            lane = lane_of(request, adds_risk=judgement.adds_risk, asked=wanted.lane)
             if unread is not None and lane.expires:
                 return _unknown_key(unread)  # keys of the last days are in memory, which is enough for an exit
-            if not self._queue.has_room(lane):
-                return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
-            decision = self._gate.decided(command.request, reason, seat=seat, lane=lane.name, judgement=judgement)
-            decision = msgspec.structs.replace(decision, replays=replays)
-            return await self._journal_and_queue(command.request, key, lane, decision, judgement)
+            if not self._queue.has_room(lane, coming=len(self._coming)):
+                waiting = len(self._queue) + len(self._coming)
+                return refused("queue", f"{waiting} errands wait already, the most there may be; try later.")
+            decision = self._gate.decided(
+                request, reason, seat=seat, lane=lane.name, judgement=judgement, without=wanted.instead_of
+            )
+            decision = msgspec.structs.replace(decision, replays=wanted.replays)
+            order = self._new_order(request, key, lane, decision, judgement)
+        return await self._journal_and_queue(order, key, lane, judgement)
 
-    async def _journal_and_queue(
+    def _new_order(
         self, request: OrderRequest, key: str | None, lane: Lane, decision: OrderDecision, judgement: Judgement
-    ) -> Receipt:
+    ) -> NewOrder:
+        """The order as it will be written, counted from now on."""
+        leaves = self._sender.leaves_at_once(
+            lane,
+            self._coming.leaving(),
+            orders=request.iceberg_legs or 1,
+            is_entry=judgement.is_entry,
+            epoch=judgement.epoch,
+        )
+        order = NewOrder(self._intent(request, key, decision), urgent=not lane.expires, leaves=leaves)
+        self._coming.add(order.intent, lane, leaves=leaves, is_alone=not is_plan_key(key))
+        return order
+
+    async def _journal_and_queue(self, order: NewOrder, key: str | None, lane: Lane, judgement: Judgement) -> Receipt:
         for _ in range(TAG_ATTEMPTS):
-            intent = self._intent(request, key, decision)
+            intent = order.intent
             try:
-                (record,) = await self._writer.record_intents((intent,), urgent=not lane.expires)
+                record = await self._writer.begin(order)
             except StorageConflict:
+                if order.may_be_written:
+                    self._uncertain.append(intent.idempotency_key)
                 try:
                     known = None if key is None else await self._known(key)
                 except StorageError as error:
@@ -156,8 +213,14 @@ class OrderIntake:
                         "journal", f"This key is taken and its order cannot be read ({error}); nothing sent."
                     )
                 if known is not None:
-                    return _repeated(known.record, request)
-                continue  # the tag or the made key is taken: draw again
+                    return _repeated(known.record, intent.request)
+                # The tag or the made key is taken: draw again.
+                decision = intent.decision
+                if decision is None:
+                    raise InvariantBroken("an order was made without what decided it") from None
+                self._coming.remove(intent.intent_id)
+                order = self._new_order(intent.request, key, lane, decision, judgement)
+                continue
             except WriterLost as error:
                 return refused("writer", str(error))
             except InvalidInput as error:
@@ -165,35 +228,39 @@ class OrderIntake:
             except StorageError as error:
                 self._uncertain.append(intent.idempotency_key)
                 return refused("journal", f"The order could not be journalled ({error}); it was not sent.")
-            standing = self._standings.insert(record)
-            if not is_plan_key(key):  # the pieces of a plan are equal by intention
-                self._gate.remember(record.number)
-            if self._is_closed():
-                # Its caller is told at once, so it is no dead letter.
-                await self._standings.settle(standing, OrderTrigger.DROP, STOPPED, message=f"Not sent: {STOPPED}.")
-                return Receipt(accepted=False, message=f"Not sent: {STOPPED}.", orders=(standing.record,))
-            queued = QueuedCommand(
-                Errand.PLACE,
-                record.number,
-                lane,
-                self._clock.monotonic(),
-                seat=decision.seat,
-                orders=request.iceberg_legs or 1,
-                is_entry=judgement.is_entry,
-                epoch=judgement.epoch,
-            )
-            self._sender.put(queued)
-            eta_s = self._eta(queued)
-            message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}{self._road_words()}."
-            return Receipt(accepted=True, message=message, orders=(record,), eta_s=eta_s)
+            finally:
+                self._coming.remove(intent.intent_id)
+            return await self._enqueue(record, intent, key, lane, judgement)
         raise InvariantBroken(f"{TAG_ATTEMPTS} new tags were all taken: the source of randomness repeats itself")
 
-    def _eta(self, queued: QueuedCommand) -> float:
-        """Seconds until an errand that has just been queued may leave."""
-        if len(self._queue) == 1:
-            return self._budget.wait(queued.lane, placement=queued.is_placement, orders=queued.orders)
-        leaves = self._budget.forecast(self._queue.weights())
-        return next((eta for command, eta in zip(self._queue, leaves, strict=True) if command is queued), 0.0)
+    async def _enqueue(
+        self, record: OrderRecord, intent: OrderIntent, key: str | None, lane: Lane, judgement: Judgement
+    ) -> Receipt:
+        request, seat = record.request, "" if intent.decision is None else intent.decision.seat
+        standing = self._standings.insert(record, intent.wall_at)
+        if not is_plan_key(key):  # the pieces of a plan are equal by intention
+            self._gate.remember(record.number)
+        is_prepared = record.state is OrderState.SENDING
+        if self._is_closed():
+            # Its caller is told at once, so it is no dead letter.
+            trigger = OrderTrigger.UNSENT if is_prepared else OrderTrigger.DROP
+            await self._standings.settle(standing, trigger, STOPPED, message=f"Not sent: {STOPPED}.")
+            return Receipt(accepted=False, message=f"Not sent: {STOPPED}.", orders=(standing.record,))
+        queued = QueuedCommand(
+            Errand.PLACE,
+            record.number,
+            lane,
+            self._clock.monotonic(),
+            seat=seat,
+            orders=request.iceberg_legs or 1,
+            is_entry=judgement.is_entry,
+            epoch=judgement.epoch,
+            prepared=is_prepared,
+        )
+        self._sender.put(queued)
+        eta_s = 0.0 if is_prepared else self._forecast.eta_s(queued)
+        message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}{self._road_words()}."
+        return Receipt(accepted=True, message=message, orders=(record,), eta_s=eta_s)
 
     def _eta_words(self, eta_s: float, lane: Lane) -> str:
         if eta_s < TOLD_ETA_S:
@@ -220,7 +287,9 @@ class OrderIntake:
         )
 
     async def _known(self, key: str) -> Standing | None:
-        """The order a key made. One that only the journal knows as waiting is closed: nobody would ever send it."""
+        """The order a key made. One that only the journal knows, as waiting or about to leave, is closed: nobody
+        sends it.
+        """
         standing = self._standings.by_key(key)
         if standing is not None:
             return standing
@@ -228,8 +297,10 @@ class OrderIntake:
         if record is None:
             return None
         standing = self._standings.insert(record)
-        if standing.record.state is OrderState.QUEUED:
-            await self._standings.settle(standing, OrderTrigger.DROP, TOO_LATE, message=f"Not sent: {TOO_LATE}.")
+        # What this engine has sent or been left by an earlier one, it has in memory.
+        trigger = {OrderState.QUEUED: OrderTrigger.DROP, OrderState.SENDING: OrderTrigger.UNSENT}.get(record.state)
+        if trigger is not None:
+            await self._standings.settle(standing, trigger, TOO_LATE, message=f"Not sent: {TOO_LATE}.")
         return standing
 
     async def modify(
@@ -237,17 +308,20 @@ class OrderIntake:
     ) -> Receipt:
         """Journal a change of a resting order and queue it; ``lane`` is that of its purpose, an exit's or a stop's."""
         async with self._turn:
-            violations = (*self._gate.holds(risky=False), *self._gate.check_modification(command))
+            refusals = self._gate.check_modification(command, seat=seat, by=reason.by)
+            violations = (*self._gate.holds(risky=False), *refusals)
             standing = self._standings.by_number(command.number)
             if standing is None or violations:
                 return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
             if not self._queue.has_room(lane):
                 return refused("queue", f"{len(self._queue)} errands wait already, the most there may be; try later.")
             words = describe_change(command.change)
-            decision = self._gate.decided(standing.record.request, reason, seat=seat, lane=lane.name)
+            decision = self._gate.decided(
+                standing.record.request, reason, seat=seat, lane=lane.name, without=command.number
+            )
             urgent = not lane.expires or not self._gate.adds_risk(standing.record, command.change)
             async with standing.lock:
-                facts = EventFacts(decision=decision)
+                facts = EventFacts(decision=decision, asked=command.change.quantity)
                 try:
                     taken = await self._standings.commit(
                         standing, OrderTrigger.MODIFY_SENT, words, urgent=urgent, facts=facts
@@ -260,7 +334,7 @@ class OrderIntake:
                 now = self._clock.monotonic()
                 queued = QueuedCommand(Errand.MODIFY, command.number, lane, now, change=command.change, seat=seat)
                 self._sender.put(queued)
-            eta_s = self._eta(queued)
+            eta_s = self._forecast.eta_s(queued)
             message = f"o{command.number}: {words}{self._eta_words(eta_s, lane)}."
             return Receipt(accepted=True, message=message, orders=(standing.record,), eta_s=eta_s)
 
@@ -289,7 +363,7 @@ class OrderIntake:
     async def cancel_one(self, standing: Standing, *, seat: str, reason: Reason = PERSONAL) -> str:
         """Cancel one order in the way its state allows; says what was done."""
         number = standing.record.number
-        decision = self._gate.decided(standing.record.request, reason, seat=seat, lane=Lane.CANCEL.name)
+        decision = self._gate.decided(standing.record.request, reason, seat=seat, lane=Lane.CANCEL.name, without=number)
         facts = EventFacts(decision=decision)
         if await self._sender.withdraw(standing, "withdrawn before it was sent"):
             return f"o{number} was withdrawn before it was sent."
@@ -304,7 +378,9 @@ class OrderIntake:
                 return f"o{number} is {state} already."
             if state is OrderState.CANCELLING:
                 return f"o{number} is being cancelled already."
-            self._queue.withdraw(number, Errand.MODIFY)
+            withdrawn = self._queue.withdraw(number, Errand.MODIFY)
+            # A change that has left may still take effect: until the book tells, the order counts at its size.
+            overtaken = None if withdrawn is not None or standing.command is None else standing.command.quantity
             try:
                 await self._standings.commit(standing, OrderTrigger.CANCEL_SENT, urgent=True, facts=facts)
             except WriterLost as error:
@@ -312,7 +388,7 @@ class OrderIntake:
             except StorageError as error:
                 # A cancellation can be asked twice without harm, so it does not wait for the journal.
                 await self._standings.settle_later(standing, OrderTrigger.CANCEL_SENT, error, facts=facts)
-            standing.command = CommandInFlight(Errand.CANCEL)
+            standing.command = CommandInFlight(Errand.CANCEL, quantity=overtaken)
             standing.cancel_wished = False
             self._sender.put(QueuedCommand(Errand.CANCEL, number, Lane.CANCEL, self._clock.monotonic(), seat=seat))
             return f"o{number} is being cancelled."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any, TypeVar
 
 from engine.core.errors import StorageConflict, StorageError, StorageUnavailable, WriterLost
@@ -62,7 +63,10 @@ class JournalAccess:
         self._spool = spool
         self._health = health
         self._on_lost = on_lost
+        self._clock = clock
         self._away: StorageError | None = None
+        self.away_since: datetime | None = None
+        """When it went away, market clock."""
 
     def why_away(self) -> StorageError | None:
         """Why the journal is away; ``None`` when it is there."""
@@ -110,13 +114,14 @@ class JournalAccess:
         if self._spool is None or self.lost:
             return
         if self._away is None:
+            self.away_since = self._clock.market_now()
             logger.warning("the journal of %s is away: %s", self.account, error)
         self._away = error
         self.declare()
 
     def come_back(self) -> None:
         """Everything is in it again; entries wait until the broker's book has been compared."""
-        self._away, self.is_unproved = None, True
+        self._away, self.away_since, self.is_unproved = None, None, True
 
     def declare(self, error: StorageError | None = None) -> None:
         """Say that it is behind, and how much the spool holds."""

@@ -17,11 +17,13 @@ import msgspec
 
 from engine.core.errors import InvalidInput, StorageConflict, StorageError, StorageUnavailable, WriterLost
 from engine.core.events import EventKind
+from engine.core.execution import JournalView
 from engine.core.identifiers import AccountId, OrderNumber
-from engine.core.orders import OrderEvent, OrderIntent, OrderRecord
+from engine.core.orders import OrderEvent, OrderRecord, OrderTrigger
 from engine.core.ports import Clock
 from engine.core.repositories import OrderJournal, WriterLock
 from engine.execution.arrears import Arrears
+from engine.execution.intent_batches import IntentBatches, NewOrder
 from engine.execution.journal_access import JournalAccess
 from engine.execution.journal_merge import SpoolMerger, merge_left
 from engine.execution.journal_return import SPOOL, JournalOwner, JournalReturn
@@ -29,6 +31,7 @@ from engine.execution.notices import Health
 from engine.execution.number_stock import NumberStock
 from engine.execution.settings import SpoolSettings
 from engine.execution.spool import Spool
+from engine.execution.transitions import step
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +96,7 @@ class JournalWriter:
                 health=health,
                 owner=owner,
             )
+        self._batches = IntentBatches(self._write_new)
         self._turn = asyncio.Lock()
         self._returning = asyncio.Lock()
 
@@ -120,6 +124,17 @@ class JournalWriter:
         """Orders the spool holds something of."""
         return 0 if self._spool is None else self._spool.orders
 
+    def view(self) -> JournalView:
+        """For screens and scripts."""
+        why = self._access.why_away()
+        return JournalView(
+            account=self._account,
+            away_since=self._access.away_since,
+            why="" if why is None else str(why).rstrip("."),
+            is_behind=self.is_behind,
+            spooled=self.spooled,
+        )
+
     # ---- life
 
     async def open(self) -> None:
@@ -137,9 +152,9 @@ class JournalWriter:
         await self._top_up()
 
     async def close(self) -> None:
-        """Write what is owed if that is possible now, and let go of the spool."""
-        if not self.lost:
-            await self.pay()
+        """Write what is owed and give the numbers back, if that is possible now, and let go of the spool."""
+        if not self.lost and await self.pay():
+            await self._give_numbers_back()
         await self.let_go()
 
     async def let_go(self) -> None:
@@ -185,8 +200,10 @@ class JournalWriter:
         self._access.must_be_there()
         return await self._access.ask(self._journal.by_idempotency_key(self._account, key))
 
-    async def record_intents(self, intents: Sequence[OrderIntent], *, urgent: bool = False) -> tuple[OrderRecord, ...]:
-        """Keep intents; returning means that the journal has them, or, for urgent ones, the spool.
+    async def begin(self, order: NewOrder) -> OrderRecord:
+        """Keep a new order; returning means that the journal has it, or, when it is urgent, the spool.
+
+        What is given back tells how it stands there: SENDING when it was to leave and that is written too.
 
         Raises:
             StorageConflict: a tag or key is there already.
@@ -194,28 +211,24 @@ class JournalWriter:
             StorageError: nothing is known to have been written.
         """
         self._access.must_be_writer()
-        if not urgent:
+        if not order.urgent:
             self._access.must_be_there()
-        numbers = self._numbers.take(len(intents))
         while True:
             if not self.is_away():
                 try:
-                    return await self._record(intents, numbers)
-                except (StorageConflict, InvalidInput):
-                    self._numbers.give_back(numbers)
-                    raise
-                except WriterLost:
+                    return await self._batches.add(order)
+                except (StorageConflict, InvalidInput, WriterLost):
                     raise
                 except StorageError:
-                    if not urgent or not self.is_away():
+                    if not order.urgent or not self.is_away():
                         raise
-            if not numbers:
+            if order.number is None and not order.may_be_written:
+                order.number = next(iter(self._numbers.take(1)), None)
+            if order.number is None:
                 raise StorageUnavailable("the journal is away and no reserved order number is left")
             async with self._access.spooling:
                 if self.is_away():
-                    records = await self._arrears.begin(tuple(zip(numbers, intents, strict=True)))
-                    self._access.declare()
-                    return records
+                    return await self._spool_new(order.number, order)
 
     async def adopt(self, record: OrderRecord, event: OrderEvent) -> OrderRecord:
         """Take in an order from outside.
@@ -295,20 +308,61 @@ class JournalWriter:
 
     # ---- inside
 
-    async def _record(self, intents: Sequence[OrderIntent], numbers: Sequence[OrderNumber]) -> tuple[OrderRecord, ...]:
-        if numbers:
-            work = self._journal.record_intents(intents, epoch=self._epoch, numbers=numbers)
-        else:
-            work = self._journal.record_intents(intents, epoch=self._epoch)
-        records = await self._access.ask(work)
+    async def _write_new(self, orders: Sequence[NewOrder]) -> tuple[OrderRecord, ...]:
+        numbers = self._reserved(orders)
+        work = self._journal.record_intents(
+            [order.intent for order in orders],
+            epoch=self._epoch,
+            numbers=numbers,
+            leaving={order.intent.intent_id for order in orders if order.leaves},
+        )
+        try:
+            records = await self._access.ask(work)
+        except (StorageConflict, InvalidInput):
+            fresh = [order for order in orders if not order.may_be_written and order.number is not None]
+            self._numbers.give_back([order.number for order in fresh if order.number is not None])
+            for order in fresh:
+                order.number = None
+            raise
+        except StorageError:
+            for order in orders:
+                order.may_be_written = True
+            raise
         self._look_at_stock()
         return records
 
+    def _reserved(self, orders: Sequence[NewOrder]) -> tuple[OrderNumber, ...]:
+        """Their numbers, or none when there are too few: then the journal gives them, and nobody knows them before."""
+        fresh = [order for order in orders if order.number is None]
+        for order, number in zip(fresh, self._numbers.take(len(fresh)), strict=False):
+            order.number = number
+        numbers = tuple(order.number for order in orders if order.number is not None)
+        return numbers if len(numbers) == len(orders) else ()
+
+    async def _spool_new(self, number: OrderNumber, order: NewOrder) -> OrderRecord:
+        (record,) = await self._arrears.begin(((number, order.intent),))
+        self._access.declare()
+        if not order.leaves:
+            return record
+        sent = step(record, OrderTrigger.SEND, record.created_at, sent_at=record.created_at)
+        # The very line that the journal may have, should it have taken the order without saying so.
+        line = msgspec.structs.replace(sent.event, wall_at=order.intent.wall_at)
+        try:
+            await self._arrears.keep(sent.record, (line,))
+        except StorageError as error:
+            logger.warning("o%s is kept and waits, the spool does not take that it leaves: %s", number, error)
+            return record
+        return sent.record
+
     async def _write(self, record: OrderRecord, events: Sequence[OrderEvent]) -> None:
         owed = self._arrears.of(record.number)
-        lines = tuple(events) if owed is None else (*owed.events, *events)
+        if owed is None:
+            work = self._journal.record_change(record, events, epoch=self._epoch)
+        else:
+            # A write that was reported as failed may have been made: no line of its history is written twice.
+            work = self._journal.merge(owed.intent, record, (*owed.events, *events), epoch=self._epoch)
         try:
-            await self._access.patience.ask(self._journal.record_change(record, lines, epoch=self._epoch))
+            await self._access.patience.ask(work)
         except WriterLost:
             self._access.lose()
             raise
@@ -365,6 +419,18 @@ class JournalWriter:
             self._access.lose()
         except StorageError as error:
             logger.warning("no order numbers could be reserved: %s", error)
+
+    async def _give_numbers_back(self) -> None:
+        numbers = self._numbers.take_all()
+        if not numbers:
+            return
+        work = self._journal.give_back_numbers(self._account, numbers, epoch=self._epoch)
+        try:
+            await self._access.patience.ask(work)
+        except WriterLost:
+            self._access.lose()
+        except StorageError as error:
+            logger.info("%d order numbers are not used: %s", len(numbers), error)
 
     async def _keep_lock(self) -> None:
         if self._return is not None and not await self._return.keep_lock() and not self.lost:

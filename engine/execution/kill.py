@@ -93,17 +93,21 @@ class KillDesk:
 
     # -- commands ----------------------------------------------------------------------------------------------------
 
-    async def hold(self, seat: str) -> Receipt:
-        """No new risk: unsent entries are dropped, resting ones cancelled, the mode is READ. Again is no error."""
+    async def hold(self, seat: str, *, disarms: bool = True) -> Receipt:
+        """No new risk: unsent entries are dropped, resting ones cancelled, the mode is READ. Again is no error.
+
+        Without ``disarms`` the mode stays: the hold is of one of several accounts, and the others go on.
+        """
         trouble = self._latch_hold(seat)
-        self._disarm(seat)
+        if disarms:
+            self._disarm(seat)
         taken = await self._withdraw(seat, "hold")
         words = f"{self.account} is held: new risk is blocked on every terminal. {entries_words(taken)}"
         self._tell(f"{words}{trouble}", seat=seat)
         return Receipt(accepted=not taken.failed, message=f"{words}{trouble}", orders=taken.cancelling)
 
-    async def release(self, seat: str) -> Receipt:
-        """End the hold; the mode stays READ, and other locks stay on."""
+    async def release(self, seat: str, *, disarms: bool = True) -> Receipt:
+        """End the hold; the mode stays READ (as it was, without ``disarms``), and other locks stay on."""
         try:
             released = self._locks.release()
         except SetupError as error:
@@ -112,15 +116,17 @@ class KillDesk:
         words = f"The hold of {self.account} is released." if released else f"{self.account} was not held."
         if rest:
             words += f" Still on: {', '.join(view.kind.value for view in rest)}."
-        words += " The mode stays READ until you arm."
+        if disarms:
+            words += " The mode stays READ until you arm."
         if released:
             self._tell(words, seat=seat, severity=Severity.ATTENTION)
         return Receipt(accepted=True, message=words)
 
-    async def kill(self, command: KillSwitch, seat: str) -> Receipt:
-        """Hold, lock if that is asked, and flatten what is named."""
+    async def kill(self, command: KillSwitch, seat: str, *, disarms: bool = True) -> Receipt:
+        """Hold, lock if that is asked, and flatten what is named; ``disarms`` as for ``hold``."""
         trouble = self._latch_kill(seat) if command.lock else self._latch_hold(seat)
-        self._disarm(seat)
+        if disarms:
+            self._disarm(seat)
         if self._locks.other_flattens:
             words = f"`workstation kill` is flattening {self.account} already, in its own process."
             return Receipt(accepted=True, message=words + trouble)
@@ -199,11 +205,14 @@ class KillDesk:
         if epoch > self._told_epoch:
             self._told_epoch = epoch
             self._disarm("")
-            dropped = await self._executor.drop_waiting(OTHER_DECIDED)
             latch = self._locks.watch.look()
             words = "" if latch is None else f" by {latch.by or 'another process'}: {latch.words}"
-            left = f" {len(dropped)} waiting orders were dropped." if dropped else ""
-            self._tell(f"KILLED: the kill switch of {self.account} is on{words}.{left}")
+            # Said first: what is dropped is written down one by one, and the database may be gone.
+            self._tell(f"KILLED: the kill switch of {self.account} is on{words}.")
+            dropped = await self._executor.drop_waiting(OTHER_DECIDED)
+            if dropped:
+                gone = f"Waiting orders of {self.account} dropped: {len(dropped)}; {OTHER_DECIDED}."
+                self._tell(gone, severity=Severity.ATTENTION)
         is_killed = self._locks.watch.look() is not None
         if self._was_killed and not is_killed:
             self._tell(f"The kill switch of {self.account} is not on any more; the mode stays READ until you arm.")

@@ -284,6 +284,7 @@ def put_in_place(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
+        # Whatever cut the writing off: half a latch must not lie about under any name.
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)

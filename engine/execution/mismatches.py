@@ -130,6 +130,11 @@ class MismatchList:
         item = self._items.get(mismatch_id(self._account, kind, subject))
         return item is not None and item.state is MismatchState.OPEN
 
+    def explained(self, kind: MismatchKind, subject: str) -> Mismatch | None:
+        """A difference that a person has explained; ``None`` for any other."""
+        item = self._items.get(mismatch_id(self._account, kind, subject))
+        return item if item is not None and item.state is MismatchState.EXPLAINED else None
+
     async def update(self, found: Sequence[Finding], compared: frozenset[MismatchKind]) -> None:
         """Take in one reading.
 

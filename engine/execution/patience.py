@@ -1,4 +1,9 @@
-"""Waits for a database so long and no longer. A call that is late goes on, and whoever asks is told that it is out."""
+"""Waits for a database so long and no longer. A call that is late goes on, and whoever asks is told that it is out.
+
+Only time in which this process looked counts. A limit is divided into looks: the call is called late when it has not
+ended after all of them, so an event loop that stood still for seconds has looked once, and what lay in the socket
+meanwhile is still read. A refusal, or a connection that breaks, is an answer and is passed on at once.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +19,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-OVERSLEPT = 1.2
-"""A limit that ends so many times later than it should says nothing about the other side."""
+LOOKS = 10
+"""Into so many looks a limit is divided."""
+OVERSLEPT = 2.0
+"""A look that ends so many times later than it should says nothing about the other side: it was this process that
+stood still. It is not counted, and at most ``LOOKS`` times: a loop that is always late still comes to an end."""
 
 
 class Patience:
@@ -26,7 +34,8 @@ class Patience:
 
     Args:
         clock: Whose seconds.
-        limit_s: How long a call is waited for; ``None`` for as long as it takes.
+        limit_s: How long a call is waited for, in seconds of which this process missed none; ``None`` for as long as
+            it takes.
         on_lost: Told when a late call finds that another engine is the writer; ``None``: nobody need be.
     """
 
@@ -50,13 +59,17 @@ class Patience:
         if self._limit_s is None:
             return await work
         task = asyncio.ensure_future(work)
-        began = self._clock.monotonic()
-        await self._wait(task, self._limit_s)
-        if not task.done() and self._clock.monotonic() - began > self._limit_s * OVERSLEPT:
-            # It was this process that stood still: the answer may have come long ago and not been looked at.
-            await self._wait(task, self._limit_s)
-        if task.done():
-            return task.result()
+        look_s = self._limit_s / LOOKS
+        looks = late = 0
+        while looks < LOOKS:
+            began = self._clock.monotonic()
+            await self._wait(task, look_s)
+            if task.done():
+                return task.result()
+            if self._clock.monotonic() - began > look_s * OVERSLEPT and late < LOOKS:
+                late += 1
+            else:
+                looks += 1
         self._late.add(task)
         task.add_done_callback(self._ended)
         raise StorageTimeout(f"the database did not answer within {self._limit_s:g} s")

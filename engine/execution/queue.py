@@ -36,6 +36,7 @@ class QueuedCommand:
         orders: What a placement counts for in the broker's day: every leg of an iceberg.
         is_entry: Whether locks keep it from going.
         epoch: That of the kill switch when it was decided; ``None``: when it is queued.
+        prepared: The journal says already that it is on its way.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class QueuedCommand:
         orders: int = 1,
         is_entry: bool = False,
         epoch: int | None = None,
+        prepared: bool = False,
     ) -> None:
         self.errand = errand
         self.number = number
@@ -62,7 +64,7 @@ class QueuedCommand:
         self.queued_at = queued_at
         self.change = change
         self.seat = seat
-        self.prepared = errand is not Errand.PLACE
+        self.prepared = prepared or errand is not Errand.PLACE
         """The journal says already that it is on its way."""
         self.attempts = 0
         self.orders = orders
@@ -91,6 +93,8 @@ class OrderQueue:
 
     def __init__(self, capacity: int, reserve: int) -> None:
         self._lanes: dict[Lane, deque[QueuedCommand]] = {lane: deque() for lane in Lane}
+        self._appended = dict.fromkeys(Lane, 0)
+        self._reordered = dict.fromkeys(Lane, 0)
         self._capacity = capacity
         self._reserve = reserve
 
@@ -102,22 +106,40 @@ class OrderQueue:
         for lane in Lane:
             yield from self._lanes[lane]
 
-    def has_room(self, lane: Lane) -> bool:
-        """Whether one more of this lane would be taken."""
+    def has_room(self, lane: Lane, *, coming: int = 0) -> bool:
+        """Whether one more of this lane would be taken, with ``coming`` others that will be put in."""
         limit = self._capacity + (self._reserve if lane.may_use_day_reserve else 0)
-        return len(self) < limit
+        return len(self) + coming < limit
 
     def put(self, command: QueuedCommand, *, first: bool = False) -> None:
         """Add at the end of its lane, or at its head when it has waited there before."""
         lane = self._lanes[command.lane]
         if first:
             lane.appendleft(command)
+            self._reorder(*(slower for slower in Lane if slower >= command.lane))
         else:
             lane.append(command)
+            self._appended[command.lane] += 1
+            self._reorder(*(slower for slower in Lane if slower > command.lane))
 
-    def weights(self) -> list[tuple[Lane, bool, int]]:
-        """What the budget needs to know of every waiting errand, in the order in which they would leave."""
-        return [(command.lane, command.is_placement, command.orders) for command in self]
+    def appended(self, lane: Lane) -> int:
+        """How many errands have ever been put at the end of this lane."""
+        return self._appended[lane]
+
+    def reordered(self, lane: Lane) -> int:
+        """Changes whenever something comes before the end of this lane, or is gone from there without having left."""
+        return self._reordered[lane]
+
+    def weights(self, slowest: Lane = Lane.ENTRY) -> list[tuple[Lane, bool, int]]:
+        """What the budget needs to know of every waiting errand down to this lane, in the order in which they would
+        leave.
+        """
+        return [
+            (lane, command.is_placement, command.orders)
+            for lane in Lane
+            if lane <= slowest
+            for command in self._lanes[lane]
+        ]
 
     def heads(self) -> Iterator[QueuedCommand]:
         """The first of each lane, fastest lane first."""
@@ -125,12 +147,19 @@ class OrderQueue:
             if self._lanes[lane]:
                 yield self._lanes[lane][0]
 
-    def remove(self, command: QueuedCommand) -> bool:
-        """Take it out; ``False`` when it is not there any more."""
+    def remove(self, command: QueuedCommand, *, leaves: bool = False) -> bool:
+        """Take it out; ``False`` when it is not there any more.
+
+        Args:
+            command: Which.
+            leaves: It goes to the wire, as was to be expected.
+        """
         try:
             self._lanes[command.lane].remove(command)
         except ValueError:
             return False
+        if not leaves:
+            self._reorder(*(slower for slower in Lane if slower >= command.lane))
         return True
 
     def withdraw(self, number: OrderNumber, errand: Errand) -> QueuedCommand | None:
@@ -148,6 +177,10 @@ class OrderQueue:
     def expired(self, before: float) -> tuple[QueuedCommand, ...]:
         """Errands that are too old, queued before this monotonic moment."""
         return tuple(command for lane in self._expiring() for command in lane if command.queued_at < before)
+
+    def _reorder(self, *lanes: Lane) -> None:
+        for lane in lanes:
+            self._reordered[lane] += 1
 
     def _expiring(self) -> tuple[deque[QueuedCommand], ...]:
         return tuple(self._lanes[lane] for lane in Lane if lane.expires)

@@ -18,6 +18,8 @@ from engine.execution.mismatches import Finding, MismatchList
 
 OWN_KINDS = frozenset({MismatchKind.ORDER, MismatchKind.TWIN, MismatchKind.FILLS})
 """What the book and the trades themselves tell."""
+OF_LEDGER = frozenset({MismatchKind.POSITION, MismatchKind.LEDGER})
+"""What a fill that is known and not booked yet makes differ."""
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     mismatches: tuple[str, ...]
     """Open ones, in words."""
     is_settled: bool = True
-    """Nothing was seen that another reading has to confirm."""
+    """Nothing was seen that another reading has to confirm, and nothing waited for fills to be booked."""
     not_compared: tuple[MismatchKind, ...] = ()
     """What could not be compared."""
 
@@ -92,12 +94,16 @@ class Reconciler:
         reading = await self._watcher.read()
         complete = reading is not None and await self._fills.collect(frozenset(reading.rows))
         not_compared: tuple[MismatchKind, ...] = ()
+        waits = False
         if reading is not None and complete:
             compared = set(OWN_KINDS)
             found = self._own(reading)
             for check in self._checks:
                 comparison = await check()
-                if comparison.found is None:
+                # A fill that waits for the ledger is no difference of the books; after it they are compared.
+                is_behind = bool(comparison.kinds & OF_LEDGER) and bool(self._fills.unbooked())
+                waits = waits or is_behind
+                if comparison.found is None or is_behind:
                     not_compared += tuple(sorted(comparison.kinds))
                     continue
                 compared |= comparison.kinds
@@ -109,7 +115,7 @@ class Reconciler:
             orders=0 if reading is None else len(reading.rows),
             trades=len(self._fills.trades),
             mismatches=self.mismatches,
-            is_settled=not self.list.has_doubts,
+            is_settled=not self.list.has_doubts and not waits,
             not_compared=not_compared,
         )
         return self.last

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from engine.core.decisions import EventFacts, LetterState, UnsentCause
-from engine.core.orders import OrderState, OrderTrigger
+from engine.core.orders import OrderEvent, OrderState, OrderTrigger
 from engine.core.ports import Clock
 from engine.core.repositories import OrderJournal
 from engine.execution.queue import Errand
@@ -47,12 +49,11 @@ async def _recover_one(
     elif record.state is OrderState.SENDING:
         words = "The engine stopped while it was being sent; it is being looked for."
         await standings.settle(standing, OrderTrigger.LOST, words, message=words)
-    elif record.state is OrderState.MODIFYING:
-        standing.command = CommandInFlight(Errand.MODIFY)
-        standing.command.lookup = search(settings.unknown_window_s)
-    elif record.state is OrderState.CANCELLING:
-        standing.command = CommandInFlight(Errand.CANCEL)
-        standing.command.lookup = search(settings.settle_window_s)
+    elif record.state in {OrderState.MODIFYING, OrderState.CANCELLING}:
+        is_modify = record.state is OrderState.MODIFYING
+        asked = units_asked(await journal.history(record.number))
+        standing.command = CommandInFlight(Errand.MODIFY if is_modify else Errand.CANCEL, quantity=asked)
+        standing.command.lookup = search(settings.unknown_window_s if is_modify else settings.settle_window_s)
     if standing.record.state in {OrderState.UNKNOWN, OrderState.PRESUMED_ABSENT}:
         if standing.record.state is OrderState.UNKNOWN:
             standing.lookup = search(settings.unknown_window_s)
@@ -60,3 +61,18 @@ async def _recover_one(
         standing.cancel_wished = any(
             event.trigger is OrderTrigger.CANCEL_SENT and not event.applied for event in history
         )
+
+
+def units_asked(history: Sequence[OrderEvent]) -> int | None:
+    """Units in all that a change still in flight asks for: the order may have them by now.
+
+    Args:
+        history: All lines of one order, oldest first.
+    """
+    asked: int | None = None
+    for event in history:
+        if event.applied and event.trigger is OrderTrigger.MODIFY_SENT:
+            asked = event.facts.asked
+        elif event.to_state not in {OrderState.MODIFYING, OrderState.CANCELLING}:
+            asked = None
+    return asked

@@ -136,16 +136,20 @@ def _margin_raised(context: CheckContext) -> bool:
 
 def _covers(request: OrderRequest, context: CheckContext, instrument: Instrument) -> bool:
     """Whether a long option that is bought bounds a loss by more than it costs."""
-    account = _account_of(instrument, context)
-    if account is None or request.price is None:
-        return False
     # What is squared off at another time is no lasting cover.
-    account = _Account(*([part for part in parts if part.product is request.product] for parts in account))
+    held = [part for part in _held_of(instrument, context) if part.product is request.product]
     uncovered = -sum(
         part.signed_quantity
-        for part in account.held
+        for part in held
         if part.instrument.expiry == instrument.expiry and _moves_with(part.instrument, instrument)
-    ) - sum(
+    )
+    if request.price is None or request.quantity > uncovered:
+        return False  # what may come only takes more away
+    account = _account_of(instrument, context)
+    if account is None:
+        return False
+    account = _Account(held, [part for part in account.may_come if part.product is request.product])
+    uncovered -= sum(
         max(0, part.signed_quantity)
         for part in account.may_come
         if part.instrument.expiry == instrument.expiry and _moves_with(part.instrument, instrument)
@@ -198,11 +202,7 @@ def _reference(request: OrderRequest, context: CheckContext, instrument: Instrum
 
 def _account_of(instrument: Instrument, context: CheckContext) -> _Account | None:
     """Everything of the same underlying; ``None`` when a working order is for a contract the dump does not know."""
-    held = [
-        _Part(position.instrument, position.product, position.signed_quantity, None)
-        for position in context.positions or ()
-        if position.instrument.name == instrument.name
-    ]
+    held = _held_of(instrument, context)
     may_come = []
     for order in context.working:
         key = order.request.instrument
@@ -213,6 +213,14 @@ def _account_of(instrument: Instrument, context: CheckContext) -> _Account | Non
             signed = order.request.side.sign * order.remaining_quantity
             may_come.append(_Part(found, order.request.product, signed, order.request.price))
     return _Account(held, may_come)
+
+
+def _held_of(instrument: Instrument, context: CheckContext) -> list[_Part]:
+    return [
+        _Part(position.instrument, position.product, position.signed_quantity, None)
+        for position in context.positions or ()
+        if position.instrument.name == instrument.name
+    ]
 
 
 def _exposure(part: _Part, reference: Decimal | None) -> Exposure | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engine.core.decisions import UnsentCause
 from engine.core.errors import InvariantBroken, StorageError, WriterLost
@@ -20,6 +20,7 @@ from engine.execution.answers import AnswerDesk
 from engine.execution.breaker import CircuitBreaker, Reach
 from engine.execution.budget_watch import BudgetWatch
 from engine.execution.budgets import OrderBudget
+from engine.execution.lanes import Lane
 from engine.execution.locks_book import LockBook
 from engine.execution.queue import Errand, OrderQueue, QueuedCommand
 from engine.execution.settings import ExecutionSettings
@@ -88,6 +89,25 @@ class OrderSender:
     def is_closed(self) -> bool:
         """Whether nothing more is sent."""
         return self._closed
+
+    def leaves_at_once(
+        self, lane: Lane, coming: Sequence[tuple[Lane, bool, int]], *, orders: int, is_entry: bool, epoch: int
+    ) -> bool:
+        """Whether a new order would leave as soon as it is queued, with all that waits and with those that are coming.
+
+        A guess of the next milliseconds: what it says decides what is written with the order, not whether it leaves.
+        """
+        before = len(self._queue) + len(coming)
+        reserve = 0 if lane.may_use_reserve else self._settings.in_flight_reserve
+        if self._closed or len(self._wire) + before >= self._settings.in_flight_max - reserve:
+            return False
+        if not self._breaker.is_closed or self._held_until[not lane.expires] > self._clock.monotonic():
+            return False
+        if self._locks is not None and self._locks.withheld(is_entry=is_entry, epoch=epoch):
+            return False
+        if not before:
+            return self._budget.wait(lane, placement=True, orders=orders) <= 0
+        return not any(self._budget.forecast([*self._queue.weights(), *coming, (lane, True, orders)]))
 
     def put(self, command: QueuedCommand) -> None:
         """Queue an errand whose order is journalled."""
@@ -181,7 +201,7 @@ class OrderSender:
             released = self._budget.take(command.lane, placement=command.is_placement, orders=command.orders)
             if released is not None:
                 command.released = released
-                self._queue.remove(command)
+                self._queue.remove(command, leaves=True)
                 words = self._withheld(command)
                 if words:
                     if command.is_placement:

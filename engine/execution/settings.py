@@ -192,11 +192,14 @@ class SpoolSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     after_s: float = 0.5
     """A write not answered for so long has failed: entries are refused, exits and cancellations go through
-    the spool."""
+    the spool. Time in which this program itself stood still does not count, and a refused connection does not wait. A
+    commit takes a few milliseconds, on a disk that is busy a few hundred; this is also how long an exit is held up
+    by a database that hangs."""
     bytes_max: int = 16 * 1024 * 1024
     """Bound of the spool's file; new orders are refused when it is three quarters full, everything when it is full."""
     numbers_kept: int = 64
-    """Order numbers in stock: so many orders can be made without the journal. Those left at the end are not used."""
+    """Order numbers in stock: so many orders can be made without the journal. Those left are given back at an orderly
+    end, and lost with a kill."""
     lock_watch_s: float = 5.0
     """How often the writer lock is looked after."""
 

@@ -32,13 +32,16 @@ class CommandInFlight:
     Args:
         errand: Which of the two.
         change: What was asked; ``None`` when an engine that is gone asked it.
+        quantity: Units in all that the order may have by now through a change that was asked before: by an engine that
+            is gone, or overtaken by a cancellation.
     """
 
-    __slots__ = ("answered", "change", "errand", "lookup")
+    __slots__ = ("answered", "change", "errand", "lookup", "quantity")
 
-    def __init__(self, errand: Errand, change: OrderChange | None = None) -> None:
+    def __init__(self, errand: Errand, change: OrderChange | None = None, *, quantity: int | None = None) -> None:
         self.errand = errand
         self.change = change
+        self.quantity = quantity if change is None else change.quantity
         self.answered = False
         """The broker took the request (which is not yet its effect)."""
         self.lookup: Lookup | None = None
@@ -72,9 +75,8 @@ class Standing:
     def at_worst(self) -> OrderRecord:
         """The order with the most units it may have by now."""
         record, quantity = self.record, self.record.request.quantity
-        change = self.command.change if self.command is not None else None
-        if change is not None and change.quantity is not None:
-            quantity = max(quantity, change.quantity)
+        if self.command is not None and self.command.quantity is not None:
+            quantity = max(quantity, self.command.quantity)
         if self.merged_row is not None:
             quantity += self.merged_row.to_come
         if quantity == record.request.quantity:
@@ -123,8 +125,12 @@ class Standings:
     def __len__(self) -> int:
         return len(self._by_number)
 
-    def insert(self, record: OrderRecord) -> Standing:
-        """Take in an order that is journalled already; one that is known keeps its place."""
+    def insert(self, record: OrderRecord, wall_at: datetime | None = None) -> Standing:
+        """Take in an order that is journalled already; one that is known keeps its place.
+
+        ``wall_at``: it was made just now, at that time of this machine; when it leaves already, whoever listens hears
+        that.
+        """
         known = self._by_number.get(record.number)
         if known is not None:
             return known
@@ -136,6 +142,10 @@ class Standings:
             self._by_key[record.idempotency_key] = standing
         self._index(standing)
         self.revision += 1
+        if wall_at is not None and record.state is OrderState.SENDING:
+            before = msgspec.structs.replace(record, state=OrderState.QUEUED)
+            sent = step(before, OrderTrigger.SEND, record.updated_at)
+            self._on_change(record, (msgspec.structs.replace(sent.event, wall_at=wall_at),))
         return standing
 
     def by_number(self, number: OrderNumber) -> Standing | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from engine.core.commands import SentenceError
@@ -12,6 +12,8 @@ from engine.language.tokens import Token, tokenize
 CHOICES_MAX = 20
 """Longer lists help nobody; the list is for completion, not for reading."""
 NEAREST_MAX = 3
+COMMA = ","
+"""Stands between the parts of a list; between two digits it belongs to the number."""
 
 
 class SentenceInvalid(InvalidInput):
@@ -25,6 +27,9 @@ class SentenceInvalid(InvalidInput):
 
 class Cursor:
     """The place of reading inside one sentence."""
+
+    ends: frozenset[str] = frozenset()
+    """Words, in lower case, that end what is being read."""
 
     def __init__(self, text: str) -> None:
         """Start at the first word of ``text``."""
@@ -114,6 +119,61 @@ class Cursor:
                 f'"{token.text}" ({meaning}) is not available in this version. Write one sentence at a time.', token
             )
         raise self.wrong(f'"{token.text}" does not fit here. {allowed}', token, choices)
+
+
+class ListCursor(Cursor):
+    """Walks a list of parts. Who reads one part sees its end at a comma, or at a word that begins something else.
+
+    Args:
+        text: The whole sentence; places count from its first character.
+        ends: Words, in lower case, at which a part is over.
+    """
+
+    def __init__(self, text: str, ends: frozenset[str]) -> None:
+        super().__init__(text)
+        self._tokens = tuple(piece for token in self._tokens for piece in _at_commas(token))
+        self.ends = ends | {COMMA}
+
+    def mark(self) -> Token | None:
+        """The next word, whether it ends a part or not; ``None`` at the end of the step."""
+        return super().peek()
+
+    def peek(self) -> Token | None:
+        """The next word of this part; ``None`` at its end."""
+        token = super().peek()
+        return None if token is None or token.word in self.ends else token
+
+    def finish(self, allowed: str, choices: Iterable[str] = ()) -> None:
+        """Make sure that the part is over.
+
+        Raises:
+            SentenceInvalid: as ``Cursor.finish``.
+        """
+        token = self._current()
+        if token is None or token.word not in self.ends:
+            super().finish(allowed, choices)
+
+    def close(self) -> None:
+        """Make sure that the list ends with the text.
+
+        Raises:
+            SentenceInvalid: a joiner is left over.
+        """
+        super().finish("Nothing follows.")
+
+
+def _at_commas(token: Token) -> Iterator[Token]:
+    """A word and the commas around it apart; a quoted text stays whole."""
+    begin = 0
+    for place, character in enumerate(token.text):
+        if character != COMMA or token.text[0] == '"' or token.text[place + 1 : place + 2].isdigit():
+            continue
+        if place > begin:
+            yield token.part(begin, place)
+        yield token.part(place, place + 1)
+        begin = place + 1
+    if begin < len(token.text):
+        yield token.part(begin)
 
 
 def nearest(word: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -38,9 +38,11 @@ from engine.core.commands import (
     SetHousekeeping,
     SetMark,
     SetMode,
+    ShowAccount,
     ShowChain,
     ShowChart,
     SteerPlan,
+    TouchSeat,
     Unlock,
 )
 from engine.core.identifiers import InstrumentKey
@@ -48,6 +50,7 @@ from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
 from engine.core.plans import Manner
 from engine.core.vocabulary import InstrumentKind, Mode, Variety
+from engine.language.baskets import basket_text
 from engine.language.contracts import KINDS, date_words, quantity_words
 from engine.language.errand_words import conversion_words, gtt_words, kill_words
 from engine.language.exit_words import exit_words
@@ -63,18 +66,18 @@ def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
     match command:
         case PlaceOrder(request=request, manner=manner):
             return _order(request, resolver, manner)
-        case PlaceBasket(legs=legs):
-            return " & ".join(_order(leg, resolver) for leg in legs)
+        case PlaceBasket(legs=legs, leg_plan=leg_plan):
+            return basket_text([_order(leg, resolver) for leg in legs], leg_plan)
         case MakePlan():
             return waiting_text(command, lambda test: _watched(test.instrument, resolver))
         case CancelPlan(number=number):
             return f"cancel p{number}"
         case SteerPlan(number=number, turn=turn):
             return f"{turn} p{number}"
-        case HoldRisk():
-            return "hold"
-        case ReleaseHold():
-            return "release"
+        case HoldRisk(account=account):
+            return "hold" if account is None else f"hold {account}"
+        case ReleaseHold(account=account):
+            return "release" if account is None else f"release {account}"
         case KillSwitch():
             return kill_words(command)
         case Unlock(account=account):
@@ -101,16 +104,20 @@ def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
             return f"archive {number}"
         case MoveQuantity():
             return _move(command, resolver)
-        case SetMode(mode=mode):
-            return "disarm" if mode is Mode.READ else f"arm {mode.casefold()}"
+        case SetMode(mode=Mode.READ):
+            return "disarm"
+        case SetMode(mode=mode, lots=lots):
+            return f"arm {mode.casefold()}" + (f" {lots}" if lots is not None else "")
+        case TouchSeat(leaves=leaves):
+            return "this seat leaves" if leaves else "a key was pressed here"
         case ResolveUnknown(number=number):
             return f"look up o{number}"
         case ReplayDeadLetter(numbers=numbers):
             return " ".join(["send again", *(f"o{number}" for number in numbers)])
         case CloseDeadLetter(numbers=numbers):
             return " ".join(["close", *(f"o{number}" for number in numbers)])
-        case Reconcile():
-            return "compare with the broker"
+        case Reconcile(account=account):
+            return "compare with the broker" if account is None else f"compare {account} with the broker"
         case ExplainMismatch(mismatch=name, words=words):
             return f"explain {name}: {words}"
         case SetHousekeeping(strategy=strategy, on=on):
@@ -121,6 +128,8 @@ def describe(command: Command | ScreenWish, resolver: Resolver) -> str:
             return f"show {underlying.casefold()}{f' {label}' if label else ''}"
         case ShowChart():
             return _chart(command, resolver)
+        case ShowAccount(account=account):
+            return f"account {account or 'all'}"
         case GoTo(place=place):
             return f"go {place}"
         case SetMark(mark=mark):
@@ -211,4 +220,5 @@ def _move(command: MoveQuantity, resolver: Resolver) -> str:
         words.append(
             str(command.quantity) if instrument is None else quantity_words(command.quantity, instrument.lot_size)
         )
-    return " ".join([*words, "to", str(command.to_strategy)])
+    words += ["to", str(command.to_strategy)]
+    return " ".join(words if command.mark is None else [*words, "at", str(command.mark)])

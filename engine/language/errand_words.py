@@ -8,8 +8,10 @@ from engine.language.numbers import price_text
 
 
 def kill_words(command: KillSwitch) -> str:
-    """``kill``, ``kill 3``, ``kill and lock``."""
+    """``kill``, ``kill 3``, ``kill AB1234``, ``kill and lock``."""
     words = "kill" if command.strategy is None else f"kill {command.strategy}"
+    if command.account is not None:
+        words += f" of {command.account}" if command.strategy is not None else f" {command.account}"
     return f"{words} and lock" if command.lock else words
 
 

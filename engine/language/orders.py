@@ -132,7 +132,7 @@ def _read_options(cursor: Cursor, resolver: Resolver, instrument: Instrument, si
 def _option_refused(cursor: Cursor, token: Token) -> SentenceInvalid:
     if read_number(token.text) is not None:
         return cursor.wrong(f'A price is written after "@": @ {token.text}.', token, ("@",))
-    return cursor.wrong(f'"{token.text}" does not fit here. {AFTER_CONTRACT}', token, OPTION_WORDS)
+    return cursor.wrong(f'"{token.text}" does not fit here. {AFTER_CONTRACT}', token, (*OPTION_WORDS, *cursor.ends))
 
 
 def order_choices(resolver: Resolver) -> tuple[str, ...]:

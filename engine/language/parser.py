@@ -19,23 +19,34 @@ from engine.core.commands import (
     ScreenWish,
     SentenceError,
     SetMark,
+    ShowAccount,
     ShowChain,
     ShowChart,
 )
 from engine.core.plans import PlanTurn
 from engine.core.vocabulary import Side
+from engine.language.baskets import read_basket
 from engine.language.charts import read_chart
 from engine.language.cursor import Cursor, SentenceInvalid, nearest
 from engine.language.exits import read_exit
 from engine.language.orders import read_cancel, read_modify, read_order
 from engine.language.plans import is_plan, read_at, read_turn, read_when
 from engine.language.resolver import Resolver
-from engine.language.screens import read_arm, read_disarm, read_go, read_mark, read_quit, read_rules, read_show
+from engine.language.screens import (
+    read_account,
+    read_arm,
+    read_disarm,
+    read_go,
+    read_mark,
+    read_quit,
+    read_rules,
+    read_show,
+)
 from engine.language.tape import read_pause, read_play, read_seek, read_speed, read_step
 from engine.language.targets import read_archive, read_move, read_new
 
-SENTENCE_LENGTH_MAX: Final = 500
-"""Characters; longer text is a paste, not a sentence."""
+SENTENCE_LENGTH_MAX: Final = 1500
+"""Characters; a basket of twenty legs fits, longer text is a paste, not a sentence."""
 
 Reader = Callable[[Cursor, Resolver], Command | ScreenWish]
 
@@ -84,11 +95,13 @@ READERS: Final[Mapping[str, Reader]] = {
     "new": read_new,
     "archive": read_archive,
     "exit": read_exit,
+    "basket": read_basket,
     "show": read_show,
     "chart": read_chart,
     "go": read_go,
     "rules": read_rules,
     "mark": read_mark,
+    "account": read_account,
     "play": read_play,
     "pause": _pause,
     "speed": read_speed,
@@ -144,7 +157,7 @@ def interpret(text: str, resolver: Resolver) -> Interpretation:
         meaning = parse(text, resolver)
     except SentenceInvalid as wrong:
         return Interpretation(text=text, error=wrong.error)
-    if isinstance(meaning, ShowChain | ShowChart | GoTo | SetMark | MoveTape | Quit):
+    if isinstance(meaning, ShowChain | ShowChart | ShowAccount | GoTo | SetMark | MoveTape | Quit):
         return Interpretation(text=text, wish=meaning)
     return Interpretation(text=text, command=meaning)
 

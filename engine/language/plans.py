@@ -5,7 +5,7 @@ person gives a plan (``pause p1``).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Final
@@ -31,6 +31,8 @@ from engine.core.plans import (
     Comparison,
     Floors,
     Iceberg,
+    JoinedTest,
+    Joint,
     Manner,
     PlanNumber,
     PlanTurn,
@@ -51,6 +53,7 @@ MANNERS: Final = ("chase", "twap", "iceberg")
 HEADS: Final = ("at", "when")
 ACTIONS: Final = (PlaceOrder, PlaceBasket, ExitPositions, CancelOrders, ModifyOrder)
 """What a plan may do by itself."""
+JOINTS: Final = tuple(item.value for item in Joint)
 COMPARISONS: Final = tuple(item.value for item in Comparison)
 SECONDS: Final = {"s": 1, "m": 60, "h": 3600}
 INDIA: Final = timezone(timedelta(hours=5, minutes=30))
@@ -61,7 +64,7 @@ AFTER_HEAD: Final = "Before the action: within 30s, credit 1,000, spread 2%."
 
 _TIME = re.compile(r"(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)(:(?P<second>[0-5]\d))?", re.ASCII)
 _BROKEN_TIME = re.compile(r"(?P<hours>\d{1,2})[.h](?P<minutes>\d{2})", re.ASCII)
-_DURATION = re.compile(r"(?P<count>\d{1,5})(?P<unit>[smh])", re.ASCII)
+_DURATION = re.compile(r"(?P<count>\d{1,5}(\.\d{1,3})?)(?P<unit>[smh])", re.ASCII)
 _COUNT = re.compile(r"\d{1,4}", re.ASCII)
 
 ReadAction = Callable[[str, Resolver], Command | ScreenWish]
@@ -78,11 +81,16 @@ def read_manner(cursor: Cursor) -> Manner:
         return Twap(duration_s=read_duration(cursor, "Needs a time, such as twap 5m."))
     if word == "iceberg":
         return Iceberg(pieces=_count(cursor, "Needs how many pieces, such as iceberg 5."))
+    return Chase(ticks=read_ticks(cursor))
+
+
+def read_ticks(cursor: Cursor) -> int:
+    """Read what follows ``chase``: ``3 ticks``."""
     ticks = _count(cursor, "Needs how many ticks, such as chase 3 ticks.")
     unit = cursor.take('After the count: "ticks".', ("ticks",))
     if unit.word not in {"ticks", "tick"}:
         raise cursor.wrong(f'After the count: "ticks", not "{unit.text}".', unit, ("ticks",))
-    return Chase(ticks=ticks)
+    return ticks
 
 
 def manner_text(manner: Manner) -> str:
@@ -104,10 +112,15 @@ def read_duration(cursor: Cursor, missing: str) -> float:
     match = _DURATION.fullmatch(token.word)
     if match is None:
         raise cursor.wrong(f'"{token.text}" is not a length of time. Lengths are 30s, 5m or 1h.', token)
-    seconds = int(match["count"]) * SECONDS[match["unit"]]
+    seconds = Decimal(match["count"]) * SECONDS[match["unit"]]
     if not seconds:
         raise cursor.wrong("A length of time is above zero.", token)
     return float(seconds)
+
+
+def is_duration(token: Token) -> bool:
+    """Whether a word is written like a length of time."""
+    return _DURATION.fullmatch(token.word) is not None
 
 
 def duration_text(seconds: float) -> str:
@@ -138,15 +151,21 @@ def read_at(cursor: Cursor, resolver: Resolver, action: ReadAction) -> MakePlan:
 
 
 def read_when(cursor: Cursor, resolver: Resolver, action: ReadAction) -> MakePlan:
-    """Read what follows ``when``: a price and how it is held against a level, ``then``, and the sentence."""
-    test = _read_test(cursor, resolver)
+    """Read what follows ``when``: prices and how each is held against a level, ``then``, and the sentence."""
+    trigger = WhenPrice(test=_read_test(cursor, resolver), more=tuple(_read_more(cursor, resolver)))
     limits = _read_limits(cursor)
-    token = cursor.take('After the condition: "then" and what to do.', ("then",))
-    if token.word in {"and", "or"}:
-        raise cursor.wrong(f'"{token.text}": this version waits for one condition. Write then.', token, ("then",))
+    token = cursor.take('After the condition: "then" and what to do.', ("then", *JOINTS))
     if token.word != "then":
-        raise cursor.wrong(f'After the condition: "then", not "{token.text}".', token, ("then", "for", *_LIMITS))
-    return _waiting(cursor, resolver, action, WhenPrice(test=test), limits)
+        raise cursor.wrong(
+            f'After the condition: "then", not "{token.text}".', token, ("then", "for", *JOINTS, *_LIMITS)
+        )
+    return _waiting(cursor, resolver, action, trigger, limits)
+
+
+def _read_more(cursor: Cursor, resolver: Resolver) -> Iterator[JoinedTest]:
+    """Further tests, each after ``and`` or ``or``."""
+    while (word := cursor.accept(*JOINTS)) is not None:
+        yield JoinedTest(joint=Joint(word.word), test=_read_test(cursor, resolver))
 
 
 def read_time(cursor: Cursor) -> time:
@@ -232,7 +251,9 @@ def _waiting(
 ) -> MakePlan:
     token = cursor.peek()
     if token is None:
-        raise cursor.missing("Needs what to do then, such as buy 2L nifty atm ce.", ("buy", "sell", "exit", "cancel"))
+        raise cursor.missing(
+            "Needs what to do then, such as buy 2L nifty atm ce.", ("buy", "sell", "basket", "exit", "cancel")
+        )
     if token.word in HEADS:
         raise cursor.wrong("One time or condition for one sentence.", token)
     sentence = cursor.text[token.start :]
@@ -253,10 +274,11 @@ def waiting_text(command: MakePlan, instrument_words: Callable[[PriceTest], str]
     if isinstance(trigger, AtTime):
         words = [f"at {trigger.at.astimezone(INDIA):%H:%M:%S}"]
     else:
-        test = trigger.test
-        words = [f"when {instrument_words(test)} {test.comparison} {plain(test.level)}"]
-        if test.for_s:
-            words.append(f"for {duration_text(test.for_s)}")
+        words = ["when"]
+        for joint, test in zip(("", *(str(joined.joint) for joined in trigger.more)), trigger.tests, strict=True):
+            length = f"for {duration_text(test.for_s)}" if test.for_s else ""
+            test_words = f"{instrument_words(test)} {test.comparison} {plain(test.level)}"
+            words += [part for part in (joint, test_words, length) if part]
     words.append(f"within {duration_text(command.window_s)}")
     if command.floors.credit_min is not None:
         words.append(f"credit {plain(command.floors.credit_min)}")

@@ -1,16 +1,21 @@
-"""Sentences about the screen and the mode: ``show``, ``go``, ``rules``, ``mark``, ``arm``, ``disarm``, ``quit``."""
+"""Sentences about the screen and the mode: show, go, rules, mark, account, arm, disarm, quit."""
 
 from __future__ import annotations
 
 import re
 
-from engine.core.commands import GoTo, Quit, SetMark, SetMode, ShowChain
+from engine.core.commands import GoTo, Quit, SetMark, SetMode, ShowAccount, ShowChain
+from engine.core.identifiers import AccountId
 from engine.core.vocabulary import Mark, Mode
 from engine.language.contracts import read_expiry_label, read_underlying
 from engine.language.cursor import Cursor, nearest
 from engine.language.resolver import Resolver
 from engine.language.targets import read_strategy
 
+ARMED = ("confirm", "hot")
+_STROKE = re.compile(r"(\d{1,5})l?", re.ASCII)
+ALL_ACCOUNTS = "all"
+_ACCOUNT = re.compile(r"[A-Za-z0-9]{2,20}", re.ASCII)
 _STRATEGY = re.compile(r"#\d{1,15}", re.ASCII)
 
 
@@ -64,14 +69,28 @@ def read_mark(cursor: Cursor, _resolver: Resolver) -> SetMark:
     return SetMark(mark=Mark(token.word))
 
 
+def read_account(cursor: Cursor, _resolver: Resolver) -> ShowAccount:
+    """Read what follows ``account``: a client id, or ``all``."""
+    token = cursor.take("Needs an account's client id, or all.", (ALL_ACCOUNTS,))
+    if token.word != ALL_ACCOUNTS and not _ACCOUNT.fullmatch(token.text):
+        raise cursor.wrong(f'"{token.text}" is not a client id, such as AB1234.', token, (ALL_ACCOUNTS,))
+    cursor.finish("Nothing follows the account.")
+    return ShowAccount(account=None if token.word == ALL_ACCOUNTS else AccountId(token.text.upper()))
+
+
 def read_arm(cursor: Cursor, _resolver: Resolver) -> SetMode:
-    """Read what follows ``arm``: ``confirm``."""
-    token = cursor.take("Needs what to arm: confirm.", ("confirm",))
+    """Read what follows ``arm``: ``confirm``, or ``hot`` and the lots of one stroke, ``2`` or ``2L``."""
+    token = cursor.take("Needs what to arm: confirm, or hot 2.", ARMED)
     if token.word == "hot":
-        raise cursor.wrong('"arm hot" is not available in this version. Write arm confirm.', token, ("confirm",))
+        number = cursor.take("HOT needs the most lots of one stroke: arm hot 2.", ())
+        found = _STROKE.fullmatch(number.word)
+        if found is None or int(found[1]) < 1:
+            raise cursor.wrong(f'"{number.text}" is no number of lots. Two lots a stroke: arm hot 2.', number)
+        cursor.finish("Nothing follows the lots: HOT lasts as long as the settings say.")
+        return SetMode(mode=Mode.HOT, lots=int(found[1]))
     if token.word != "confirm":
-        raise cursor.wrong(f'"{token.text}" cannot be armed. Write arm confirm.', token, ("confirm",))
-    cursor.finish("Arming for a time is not available in this version.")
+        raise cursor.wrong(f'"{token.text}" cannot be armed. Write arm confirm, or arm hot 2.', token, ARMED)
+    cursor.finish("Nothing follows confirm: it lasts until the trading day closes.")
     return SetMode(mode=Mode.CONFIRM)
 
 

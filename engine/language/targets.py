@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from engine.core.commands import ArchiveStrategy, CreateStrategy, MoveQuantity
 from engine.core.identifiers import StrategyNumber
 from engine.core.strategies import Leg, Strategy
+from engine.core.vocabulary import Mark
 from engine.language.contracts import quantity_of, units_of
 from engine.language.cursor import Cursor, SentenceInvalid, nearest
 from engine.language.resolver import Resolver
@@ -17,6 +20,15 @@ from engine.language.tokens import Token
 _NUMBER = re.compile(r"#?(?P<strategy>\d{1,15})", re.ASCII)
 _LEG = re.compile(r"#?(?P<strategy>\d{1,15})\.(?P<leg>\d{1,9})", re.ASCII)
 _PART = re.compile(r"#?(?P<strategy>\d{1,15})\.(?P<part>[a-z]\w*)", re.ASCII)
+
+
+TRANSFER_PRICES: Final[Mapping[str, Mark | None]] = {
+    "mark": Mark.MID,
+    "mid": Mark.MID,
+    "last": Mark.LAST,
+    "average": None,
+}
+"""What a leg may change hands at. The mark is the mid: neither strategy pays the other's spread."""
 
 
 class LegTarget(msgspec.Struct, frozen=True):
@@ -99,7 +111,7 @@ def read_leg(cursor: Cursor, resolver: Resolver) -> LegTarget:
 
 
 def read_move(cursor: Cursor, resolver: Resolver) -> MoveQuantity:
-    """Read what follows ``move``: ``3.2 to 1``, or ``3.2 1L to 1`` for a part of the leg."""
+    """Read what follows ``move``: ``3.2 to 1``, ``3.2 1L to 1`` for a part of the leg, ``3.2 to 1 at mark``."""
     source = read_leg(cursor, resolver)
     quantity: int | None = None
     token = cursor.peek()
@@ -118,12 +130,26 @@ def read_move(cursor: Cursor, resolver: Resolver) -> MoveQuantity:
         raise cursor.wrong('After the leg: "to" and a strategy.', to, ("to",))
     place = cursor.peek()
     goal = read_strategy(cursor, resolver)
-    cursor.finish("Nothing follows the strategy.")
     if goal.number == source.strategy.number and place is not None:
         raise cursor.wrong(f"{source.token.text} is in strategy {strategy_words(goal)} already.", place)
+    mark = _read_transfer_mark(cursor)
+    cursor.finish('After the strategy: "at mark", or nothing.')
     return MoveQuantity(
-        strategy=source.strategy.number, leg=source.leg.number, to_strategy=goal.number, quantity=quantity
+        strategy=source.strategy.number, leg=source.leg.number, to_strategy=goal.number, quantity=quantity, mark=mark
     )
+
+
+def _read_transfer_mark(cursor: Cursor) -> Mark | None:
+    """Read ``at mark``, ``at mid`` or ``at last``; nothing, or ``at average``, is the leg's average price."""
+    at = cursor.peek()
+    if at is None or at.word != "at":
+        return None
+    cursor.skip()
+    token = cursor.take(f"Needs the price it changes hands at: {' or '.join(TRANSFER_PRICES)}.", tuple(TRANSFER_PRICES))
+    if token.word not in TRANSFER_PRICES:
+        words = " or ".join(TRANSFER_PRICES)
+        raise cursor.wrong(f'"{token.text}" is no price of a move. Write {words}.', token, tuple(TRANSFER_PRICES))
+    return TRANSFER_PRICES[token.word]
 
 
 def read_new(cursor: Cursor, resolver: Resolver) -> CreateStrategy:

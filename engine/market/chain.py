@@ -96,6 +96,7 @@ class ChainModel:
         self._board_sequence = 0
         self._seen = 0
         self._own_changed = False
+        self._halt = ""
         self._computed_at = -math.inf
         self._view: ChainView | None = None
         self._since = 0
@@ -109,6 +110,11 @@ class ChainModel:
     def tokens(self) -> tuple[int, ...]:
         """What must be on the board for it: options, the index, the future of this expiry."""
         return tuple(token for token in self._tokens if token != _NO_TOKEN)
+
+    @property
+    def option_token(self) -> int:
+        """One of its options': all are of one segment."""
+        return int(self._option_tokens.max())
 
     @property
     def expiry_instant(self) -> datetime:
@@ -131,6 +137,11 @@ class ChainModel:
         if watched is not self._watched:
             self._watched = watched
             self._own_changed = True
+
+    def set_halt(self, words: str) -> None:
+        """Say why the market of its contracts may be halted; nothing when it is not."""
+        if words != self._halt:
+            self._halt, self._own_changed = words, True
 
     def smile(self, now_market: datetime, now_monotonic: float) -> Smile | None:
         """The fitted smile, at most ``smile_refit_s`` old while packets come; ``None`` when it was never looked at.
@@ -203,7 +214,7 @@ class ChainModel:
         index, index_state = float(quotes.last[size]), QuoteState(int(quotes.state[size]))
         spot = self._spot.spot(index, index_state, marks.forward, left.years, day)
         seconds = (self._instant - now_market).total_seconds()
-        header = chain_header(self._facts, quotes, marked, spot, seconds)
+        header = chain_header(self._facts, quotes, marked, spot, seconds, halt=self._halt)
         half = size // 2
         calls = self._columns(quotes, marks.call, extras and extras.call, interest, slice(0, half))
         puts = self._columns(quotes, marks.put, extras and extras.put, interest, slice(half, size))

@@ -93,7 +93,7 @@ def _index(index: float, state: QuoteState, measured: float, reason: str) -> Spo
 
 
 def chain_header(
-    facts: ChainFacts, quotes: ChainQuotes, marked: MarkedChain, spot: Spot, seconds: float
+    facts: ChainFacts, quotes: ChainQuotes, marked: MarkedChain, spot: Spot, seconds: float, *, halt: str = ""
 ) -> ChainHeader:
     """Put the figures together.
 
@@ -103,6 +103,7 @@ def chain_header(
         marked: the marks; without extras what comes from them is unknown.
         spot: of :class:`SpotWatch`.
         seconds: to the expiry instant, negative when it has passed.
+        halt: why the market may be halted; empty when it is not.
     """
     marks, extras = marked.quotes.marks, marked.extras
     forward, statistics = marks.forward, marks.statistics
@@ -138,6 +139,7 @@ def chain_header(
         gamma_exposure=known(extras.gamma_exposure.total) if extras is not None else None,
         gamma_unknown=extras.gamma_exposure.unknown if extras is not None else 0,
         reason="; ".join(_reasons(facts, options, marked, spot, seconds)),
+        halt=halt,
     )
 
 

@@ -7,6 +7,7 @@ inside a strategy and are never used again. The sum over strategies of one instr
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -229,9 +230,9 @@ class PortfolioBook:
         )
 
     def transfer_entries(
-        self, leg: Leg, to_strategy: StrategyNumber, quantity: int, *, at: datetime, reference: str
+        self, leg: Leg, to_strategy: StrategyNumber, quantity: int, *, price: Decimal, at: datetime, reference: str
     ) -> tuple[LedgerEntry, LedgerEntry]:
-        """The two sides of handing ``quantity`` units (> 0) of ``leg`` over at its average price."""
+        """The two sides of handing ``quantity`` units (> 0) of ``leg`` over at ``price``, rupees per unit."""
         signed = quantity if leg.holding.signed_quantity > 0 else -quantity
         given = LedgerEntry(
             account=self._account,
@@ -241,7 +242,7 @@ class PortfolioBook:
             token=leg.token,
             product=leg.product,
             signed_quantity=-signed,
-            price=leg.holding.average_price,
+            price=price,
             at=at,
             source=LedgerSource.TRANSFER,
             reference=reference,

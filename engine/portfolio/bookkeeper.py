@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
@@ -41,6 +42,7 @@ from engine.portfolio.charges_book import ChargesBook
 from engine.portfolio.conversions import conversion_entries
 from engine.portfolio.names import check_name
 from engine.portfolio.settings import PortfolioSettings
+from engine.portfolio.transfers import price_words
 from engine.portfolio.valuation import leg_name
 
 REFUSED_IN_A_ROW_MAX = 3
@@ -373,8 +375,12 @@ class Bookkeeper:
         self._on_event(EventKind.STRATEGY, f"{words} archived.", subject=f"#{number}")
         return archived
 
-    async def move(self, command: MoveQuantity) -> tuple[LedgerEntry, ...]:
-        """Hand quantity of a leg to another strategy at the leg's average price; the broker's net does not change.
+    async def move(self, command: MoveQuantity, price_of: Callable[[Leg], Decimal]) -> tuple[LedgerEntry, ...]:
+        """Hand quantity of a leg to another strategy at the price of now; the broker's net does not change.
+
+        Args:
+            command: What moves where.
+            price_of: Rupees per unit of a leg now; what it raises ends the move before anything is written.
 
         Raises:
             UnknownStrategy: one of the strategies does not exist.
@@ -383,11 +389,12 @@ class Bookkeeper:
             StorageError: the database did not take it; nothing moved.
         """
         async with self._write():
-            leg, quantity = self._check_move(command)
+            leg, quantity = self.check_move(command)
             entries = self._book.transfer_entries(
                 leg,
                 command.to_strategy,
                 quantity,
+                price=price_of(leg),
                 at=self._clock.market_now(),
                 reference=self._new_reference(),
             )
@@ -398,7 +405,7 @@ class Bookkeeper:
         self._on_event(
             EventKind.STRATEGY,
             f"{written[1].signed_quantity:+d} {leg.instrument} moved from {leg_name(leg)} to "
-            f"{command.to_strategy}.{written[1].leg} at its average price {written[1].price:.2f}.",
+            f"{command.to_strategy}.{written[1].leg} at its {price_words(command.mark)} {written[1].price:.2f}.",
             subject=f"#{command.to_strategy}",
         )
         return written
@@ -426,7 +433,8 @@ class Bookkeeper:
         )
         return written
 
-    def _check_move(self, command: MoveQuantity) -> tuple[Leg, int]:
+    def check_move(self, command: MoveQuantity) -> tuple[Leg, int]:
+        """The leg that would move and how many units of it; raises as ``move``."""
         for number in (command.strategy, command.to_strategy):
             strategy = self._book.strategy(number)
             if strategy.state is not StrategyState.ACTIVE:

@@ -21,7 +21,7 @@ from engine.core.orders import Trade
 from engine.core.ports import Clock
 from engine.core.positions import BrokerPosition
 from engine.core.repositories import CandleRepository, LedgerRepository, StrategyRepository
-from engine.core.strategies import M2mCandle, Strategy, StrategyValue
+from engine.core.strategies import Leg, M2mCandle, Strategy, StrategyValue
 from engine.core.vocabulary import Mark
 from engine.portfolio.book import PortfolioBook
 from engine.portfolio.bookkeeper import Bookkeeper, EntriesListener, EventSink
@@ -32,6 +32,7 @@ from engine.portfolio.comparison import Mismatch, compare_positions
 from engine.portfolio.day_bounds import DayBounds, day_bounds
 from engine.portfolio.marks import Marks
 from engine.portfolio.settings import PortfolioSettings
+from engine.portfolio.transfers import Transfer, transfer_of, transfer_price
 from engine.portfolio.valuation import (
     MoneyView,
     ValuedLeg,
@@ -165,15 +166,27 @@ class PortfolioService:
         return await self._keeper.archive(number)
 
     async def move(self, command: MoveQuantity) -> tuple[LedgerEntry, ...]:
-        """Hand quantity of a leg to another strategy at the leg's average price; the broker's net does not change.
+        """Hand quantity of a leg to another strategy, at its average price or at a mark; the broker's net stays.
 
         Raises:
             UnknownStrategy: one of the strategies does not exist.
-            InvalidInput: no such leg, or a quantity that is not there.
-            Refused: a strategy is archived, both are the same, or the leg is flat.
+            InvalidInput: no such leg, a quantity that is not there, or a mark that legs do not change hands at.
+            Refused: a strategy is archived, both are the same, the leg is flat, or its mark cannot be had now.
             StorageError: the database did not take it.
         """
-        return await self._keeper.move(command)
+        return await self._keeper.move(command, self._price_of(command))
+
+    def moved(self, command: MoveQuantity) -> Transfer:
+        """What a move would do now; nothing is written.
+
+        Raises:
+            UnknownStrategy, InvalidInput, Refused: as ``move``.
+        """
+        leg, quantity = self._keeper.check_move(command)
+        return transfer_of(leg, quantity, self._price_of(command)(leg))
+
+    def _price_of(self, command: MoveQuantity) -> Callable[[Leg], Decimal]:
+        return lambda leg: transfer_price(leg, command.mark, self._marks)
 
     async def convert(self, wanted: Conversion, *, at: datetime, reference: str) -> tuple[LedgerEntry, ...]:
         """Let the ledger follow a change of product at the broker, once for each ``reference``.

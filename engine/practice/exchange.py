@@ -117,7 +117,7 @@ class Exchange:
     def step(self) -> None:
         """Move the market to the present instant and let waiting orders meet it."""
         before = self.floor.quotes
-        self.floor.quotes = self.floor.day.market.at(self.floor.now())
+        self.floor.quotes = self.floor.present()
         step_desks([exchange.desk for exchange in self._accounts()], before)
         for exchange in self._accounts():
             exchange.waiting.step()
@@ -136,6 +136,12 @@ class Exchange:
         """Jump market time forward."""
         self.floor.clock.advance(seconds)
         self._reserve()
+        self.step()
+
+    def halt(self, on: bool) -> None:
+        """Halt derivatives, or let them go on: orders are taken and cancelled, nothing trades, no quote changes."""
+        self.floor.halt(on)
+        self.matcher.is_halted = on
         self.step()
 
     def count_post(self, tag: str | None) -> None:
@@ -161,6 +167,7 @@ class Exchange:
         ended = self.floor.day
         following = self.market.day(self.market.session_after(ended.session))
         self.floor.enter(following)
+        self.matcher.is_halted = False
         # The first account last: a process that dies in between does all of this again.
         for exchange in reversed(self._accounts()):
             exchange.begin_day(ended, following)

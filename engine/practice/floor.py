@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 from engine.practice.contracts import Contract
 from engine.practice.market import MarketDay
 from engine.practice.session_clock import MarketClock
+from engine.practice.session_market import Quotes
+
+INDEX_COLUMNS = tuple(field.name for field in fields(Quotes) if field.name.startswith("index_"))
+"""What quotes say of indices."""
 
 
 class Floor:
@@ -20,7 +26,25 @@ class Floor:
         self.clock = clock
         # A process that was ended between two sessions comes back into a closed market.
         self.closed = self.now() >= day.session.closes
+        self._halted_at: float | None = None
         self.quotes = day.market.at(self.now())
+
+    @property
+    def is_halted(self) -> bool:
+        """True while derivatives are halted: their quotes stay as they were; indices and market time go on."""
+        return self._halted_at is not None
+
+    def halt(self, on: bool) -> None:
+        """Halt derivatives from this instant, or let them go on as if they had gone on all the time."""
+        self._halted_at = self.now() if on else None
+
+    def present(self) -> Quotes:
+        """Return the quotes of this instant; while there is a halt, the contracts' are those of its first instant."""
+        now = self.day.market.at(self.now())
+        if self._halted_at is None:
+            return now
+        indices = {name: getattr(now, name) for name in INDEX_COLUMNS}
+        return replace(self.day.market.at(self._halted_at), moment=now.moment, **indices)
 
     def now(self) -> float:
         """Return market time, held within the session (epoch seconds)."""
@@ -29,7 +53,7 @@ class Floor:
 
     def enter(self, day: MarketDay) -> None:
         """Begin a session at its opening."""
-        self.day, self.closed = day, False
+        self.day, self.closed, self._halted_at = day, False, None
         self.clock.start_at(day.session.opens)
         self.quotes = day.market.at(day.session.opens)
 

@@ -153,6 +153,15 @@ class FrameExchange(Exchange):
         del seconds
         raise self._refusal()
 
+    def halt(self, on: bool) -> None:
+        """Refuse: what stands still here is what the frames say.
+
+        Raises:
+            KiteError: Always.
+        """
+        del on
+        raise self._refusal()
+
     def _refusal(self) -> KiteError:
         return input_error(self._fixed_clock)
 

@@ -73,6 +73,7 @@ async def told_request(request: web.Request, handler: Handler) -> web.StreamResp
     """Serve a request that changes something: logged, announced, stopped at gates, with the fault that waits."""
     own = request.app[SERVICES]
     account = own.accounts.claimed(request.headers.get("Authorization"))
+    await request.read()  # whole before it counts as received: a client that dies later takes nothing of it along
     tag = (await form(request)).get("tag", "") if request.method == "POST" else _tag_of(request)
     row = own.bench.requests.arrive(request.method, request.path, account, tag)
     handling = Handling(request, handler, own.bench, account=account, tag=tag, row=row)

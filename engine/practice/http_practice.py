@@ -23,6 +23,7 @@ def status_data(own: Services) -> dict[str, Any]:
         "market_time": exchange.describe_now(),
         "market_epoch": exchange.floor.now(),
         "speed": exchange.floor.clock.speed,
+        "halted": exchange.floor.is_halted,
         "seed": own.settings.seed,
         "source": exchange.market.source,
         "session": {
@@ -90,6 +91,17 @@ async def clock(request: web.Request) -> web.Response:
         own.exchange.set_speed(speed)
     if advance is not None:
         own.exchange.advance(advance)
+    return answer(status_data(own))
+
+
+async def halt(request: web.Request) -> web.Response:
+    """``POST /practice/halt`` with ``on``: halt derivatives while feed, indices and clock go on, or end it."""
+    body = await json_body(request)
+    own = services(request)
+    on = body.get("on") if isinstance(body, dict) else None
+    if not isinstance(on, bool):
+        raise input_error("Give `on`: true or false.")
+    own.exchange.halt(on)
     return answer(status_data(own))
 
 
@@ -175,6 +187,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/practice/events", events)
     router.add_post("/practice/release", release)
     router.add_post("/practice/clock", clock)
+    router.add_post("/practice/halt", halt)
     router.add_post("/practice/faults", add_fault)
     router.add_get("/practice/faults", list_faults)
     router.add_delete("/practice/faults", clear_faults)

@@ -47,6 +47,8 @@ class Matcher:
 
     def __init__(self, recovery_seconds: float) -> None:
         self._recovery = recovery_seconds
+        self.is_halted = False
+        """Trading is halted: nothing is filled."""
         self._taken: dict[tuple[int, str], dict[int, _Taken]] = {}
         self._volume_used: dict[tuple[int, str], int] = {}
         self._line = 0
@@ -77,6 +79,8 @@ class Matcher:
     def take(self, quotes: Quotes, row: int, order: Order) -> list[Fill]:
         """Fill an order against the displayed levels within its limit, and remember what it took."""
         fills: list[Fill] = []
+        if self.is_halted:
+            return fills
         wanted = order.open_quantity
         for level in self.displayed(quotes, row, order.side):
             if wanted <= 0 or not within(order, level.price):
@@ -106,6 +110,8 @@ class Matcher:
         The market crossing the order's price fills it at the order's own price for what is displayed there. Else the
         volume traded at its price or through it works off the queue first and then fills.
         """
+        if self.is_halted:
+            return []
         crossing = [level for level in self.displayed(quotes, row, order.side) if within(order, level.price)]
         if crossing:
             order.ahead = 0

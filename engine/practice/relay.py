@@ -247,6 +247,7 @@ async def open_relay(settings: ExchangeSettings) -> RelayDrive:
     try:
         return await _open(settings, http, api_key, token)
     except BaseException:
+        # Cancelled or failed: nobody else knows of these connections.
         await http.close()
         raise
 
@@ -289,6 +290,7 @@ async def _open(settings: ExchangeSettings, http: aiohttp.ClientSession, api_key
             generator=random.Random(secrets.token_bytes(16)),  # noqa: S311 - jitter of waits, not a secret
         )
     except BaseException:
+        # The book's lock would keep the next start out.
         book.close()
         raise
     return drive

@@ -67,6 +67,7 @@ def open_tape(settings: ExchangeSettings, tape: Path) -> TapeVenue:
     try:
         return _open(settings, reader)
     except BaseException:
+        # The venue that was to own the reader does not come about.
         reader.close()
         raise
 
@@ -110,6 +111,7 @@ def _open(settings: ExchangeSettings, reader: TapeReader) -> TapeVenue:
         # While it plays the tape's own clock is heard at least once a second; slower or paused somebody must speak.
         hub.beats = lambda _: player.is_standing or player.view().speed < 1.0
     except BaseException:
+        # The book's lock would keep the next start out.
         book.close()
         raise
     return TapeVenue(reader, exchange, book, hub, player, position)
@@ -145,6 +147,7 @@ def _open_book(settings: ExchangeSettings, source: str, start: float) -> tuple[B
     try:
         return book, ledger_of(book, settings, source, start)
     except BaseException:
+        # As above: a book that cannot be read is let go of.
         book.close()
         raise
 

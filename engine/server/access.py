@@ -43,6 +43,7 @@ from engine.core.commands import (
     SetHousekeeping,
     SetMode,
     SteerPlan,
+    TouchSeat,
     Unlock,
 )
 from engine.core.errors import Forbidden, UnknownOrder
@@ -186,6 +187,7 @@ COMMANDS: Mapping[type, Rule] = {
     ArchiveStrategy: ACT,
     MoveQuantity: ACT,
     SetMode: ACT,  # to READ it is an exit
+    TouchSeat: ACT,
     ResolveUnknown: ACT,
     ReplayDeadLetter: ACT,
     CloseDeadLetter: ACT,

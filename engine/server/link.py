@@ -181,6 +181,7 @@ class Link:
             greeting = _read_greeting(await self.call("hello"))
             self._check(greeting)
         except BaseException:
+            # A caller that gives up leaves no line open, and no task that reads from it.
             await self._hang_up()
             await asyncio.gather(self._reader, return_exceptions=True)
             raise

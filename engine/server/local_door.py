@@ -91,6 +91,7 @@ class LocalDoor:
                 logger=logger.getChild("websockets"),
             )
         except BaseException:
+            # A socket that nobody answers would look like an engine that hangs.
             listener.close()
             self._socket.remove()
             raise

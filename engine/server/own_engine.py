@@ -14,10 +14,11 @@ from typing import TypeVar
 
 import msgspec
 
-from engine.account_receipts import for_account, merged
+from engine.account_receipts import for_account, joined, merged
 from engine.client import EngineClient
 from engine.core.analysis import AttributionView, PayoffView, ScenarioView
 from engine.core.commands import (
+    AcknowledgeEvent,
     ArchiveStrategy,
     CancelOrders,
     CancelPlan,
@@ -28,7 +29,10 @@ from engine.core.commands import (
     DeleteGtt,
     ExitPositions,
     ExplainMismatch,
+    HoldRisk,
     Interpretation,
+    KillSwitch,
+    MakePlan,
     ModifyGtt,
     ModifyOrder,
     MoveQuantity,
@@ -37,10 +41,14 @@ from engine.core.commands import (
     PlaceOrder,
     Preview,
     Receipt,
+    Reconcile,
+    ReleaseHold,
     ReplayDeadLetter,
     ResolveUnknown,
     SetHousekeeping,
+    SetMode,
     SteerPlan,
+    TouchSeat,
     Unlock,
 )
 from engine.core.errors import Forbidden
@@ -118,6 +126,7 @@ class OwnEngine:
             return status
         shown = accounts[0]
         others = tuple(view for view in status.accounts if view.account not in self._own)
+        unread = status.unread_events - sum(view.unread_events for view in others)
         attention = sum(event.severity is not Severity.INFO for event in self._events(desk.events))
         return msgspec.structs.replace(
             status,
@@ -131,7 +140,7 @@ class OwnEngine:
             day_net=shown.day_net,
             margin_utilisation=shown.margin_utilisation,
             unknown_orders=sum(view.unknown_orders for view in accounts),
-            unread_events=min(status.unread_events, attention),
+            unread_events=max(0, min(unread, attention)),
             degraded=_without(status.degraded, others),
         )
 
@@ -141,12 +150,12 @@ class OwnEngine:
         """See ``EngineClient``; without an account it is about the first of one's own."""
         return await self._engine.interpret(text, self._owned(account) if account else self._first())
 
-    async def preview(self, command: Command) -> Preview:
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
         """See ``EngineClient``."""
-        if isinstance(command, CancelOrders | ExitPositions) and command.everything:
-            previews = [await self._engine.preview(part) for part in self._parts(command).values()]
-            return msgspec.structs.replace(previews[0], sentence=" ".join(one.sentence for one in previews))
-        return await self._engine.preview(await self._checked(command))
+        parts = await self._parts(command)
+        if parts is None:
+            return await self._engine.preview(await self._checked(command), seat=seat)
+        return joined([await self._engine.preview(part, seat=seat) for part in parts.values()])
 
     async def orders(self) -> tuple[OrderRecord, ...]:
         """See ``EngineClient``."""
@@ -274,18 +283,45 @@ class OwnEngine:
 
     async def submit(self, command: Command, *, seat: str = "") -> Receipt:
         """See ``EngineClient``."""
-        if isinstance(command, CancelOrders | ExitPositions) and command.everything:
-            parts = self._parts(command)
-            receipts = await asyncio.gather(*(self._engine.submit(part, seat=seat) for part in parts.values()))
-            return merged(dict(zip(parts, receipts, strict=True)))
-        return await self._engine.submit(await self._checked(command), seat=seat)
+        parts = await self._parts(command)
+        if parts is None:
+            return await self._engine.submit(await self._checked(command), seat=seat)
+        receipts = await asyncio.gather(*(self._engine.submit(part, seat=seat) for part in parts.values()))
+        return merged(dict(zip(parts, receipts, strict=True)))
 
-    def _parts(self, command: CancelOrders | ExitPositions) -> dict[AccountId, Command]:
-        """What is asked of everything, account by account."""
-        accounts = (self._owned(command.account),) if command.account else self._accounts()
-        if isinstance(command, ExitPositions):
-            command = msgspec.structs.replace(command, everything=False)
-        return {account: msgspec.structs.replace(command, account=account) for account in accounts}
+    async def _parts(self, command: Command) -> dict[AccountId, Command] | None:
+        """What is asked of everything, account by account; ``None`` when it is not asked of everything.
+
+        Raises:
+            Forbidden: it names an account, or a strategy, that is not one's own.
+        """
+        match command:
+            case CancelOrders(everything=True) | HoldRisk() | ReleaseHold() | Reconcile():
+                whole: Command = command
+            case ExitPositions(everything=True):
+                whole = msgspec.structs.replace(command, everything=False)
+            case KillSwitch(strategy=strategy, account=account):
+                if strategy is not None:
+                    return await self._kill_parts(command, strategy, account)
+                whole = command
+            case _:
+                return None
+        named: AccountId | None = getattr(command, "account", None)
+        accounts = (self._owned(named),) if named else self._accounts()
+        return {account: msgspec.structs.replace(whole, account=account) for account in accounts}
+
+    async def _kill_parts(
+        self, command: KillSwitch, strategy: StrategyNumber, account: AccountId | None
+    ) -> dict[AccountId, Command]:
+        """One strategy is flattened; its owner's other accounts are held, unless one is named."""
+        owner = await self._own_strategies((strategy,))
+        if account is not None and self._owned(account) != owner:
+            raise Forbidden(f"Strategy {strategy} is one of {owner}, not of {account}. Nothing was done.")
+        held = self._accounts() if account is None else (owner,)
+        return {
+            one: msgspec.structs.replace(command, account=one) if one == owner else HoldRisk(account=one)
+            for one in held
+        }
 
     async def _checked(self, command: Command) -> Command:
         """The command with its account, when it concerns nothing of others.
@@ -304,8 +340,14 @@ class OwnEngine:
                 if plan not in [_number(view) for view in await self._rows("plans")]:
                     raise Forbidden(f"There is no p{plan} of this token's accounts. Nothing was done.")
                 return command
-            case Unlock() | CreateStrategy() | PlaceGtt() | ModifyGtt() | DeleteGtt() | ConvertPosition():
+            case Unlock() | CreateStrategy() | PlaceGtt() | ModifyGtt() | DeleteGtt() | ConvertPosition() | MakePlan():
                 return self._for_own(command)
+            case SetMode() | TouchSeat():
+                return command  # of one's own seat
+            case AcknowledgeEvent(accounts=accounts):
+                for account in accounts or ():
+                    self._owned(account)
+                return msgspec.structs.replace(command, accounts=self._accounts() if accounts is None else accounts)
             case ArchiveStrategy(number=number):
                 await self._own_strategies((number,))
                 return command
@@ -386,6 +428,7 @@ class OwnEngine:
         return msgspec.structs.replace(
             view,
             accounts=self._of(view.accounts),
+            journals=self._of(view.journals),
             degraded=_without(view.degraded, tuple(self._engine.desk().status.accounts), kept=self._own),
         )
 

@@ -147,6 +147,8 @@ def _position_name(row: BrokerPosition, several: bool) -> str:
 
 def _desk_parts(desk: DeskView) -> dict[str, bytes]:
     """The sections of the desk; its revision is counted anew by whoever mirrors it."""
+    # Shared by all who look: each finds its own seat among those of the status.
+    desk = msgspec.structs.replace(desk, status=desk.status.seen_from(""))
     names = (field.name for field in msgspec.structs.fields(DeskView) if field.name != REVISION)
     return {name: wire.encode(getattr(desk, name)) for name in names}
 

@@ -74,9 +74,9 @@ class RemoteCalls:
         """See ``EngineClient``."""
         return await self._typed("interpret", text=text, account=account)
 
-    async def preview(self, command: Command) -> Preview:
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
         """See ``EngineClient``."""
-        return await self._typed("preview", command=command)
+        return await self._typed("preview", command=command, seat=seat)
 
     async def submit(self, command: Command, *, seat: str = "") -> Receipt:
         """See ``EngineClient``."""

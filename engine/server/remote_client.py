@@ -70,6 +70,8 @@ class RemoteClient(RemoteCalls, LinkListener):
         """What is followed for certain, with its first picture here."""
         self._interest = asyncio.Lock()
         self._desk_arrived = asyncio.Event()
+        self._seen: tuple[DeskView, str, DeskView] | None = None
+        """A desk as it was received, and as the seat of this client sees it."""
         self._no_desk = ""
         """Why this client is not shown the desk."""
         self._snapshots: set[asyncio.Task[None]] = set()
@@ -131,6 +133,7 @@ class RemoteClient(RemoteCalls, LinkListener):
             words = f"The engine at {self._endpoint.name} did not show its desk within {self._timeout_s:g} s."
             raise EngineGone(words) from None
         except BaseException:
+            # Whoever opened it never got it, so nobody else would close it.
             await self.close()
             raise
         return self
@@ -152,16 +155,20 @@ class RemoteClient(RemoteCalls, LinkListener):
     # -- pictures ------------------------------------------------------------------------------------------------
 
     def desk(self) -> DeskView:
-        """The newest desk received; the same object until another arrives.
+        """The newest desk received, with this seat's mode; the same object until another arrives.
 
         Raises:
             Forbidden: this token does not own the engine's account.
         """
         if self._no_desk:
             raise Forbidden(self._no_desk)
-        if self._mirror.desk is None:
+        desk = self._mirror.desk
+        if desk is None:
             raise EngineGone("The engine has not shown its desk yet.")
-        return self._mirror.desk
+        if self._seen is None or self._seen[0] is not desk or self._seen[1] != self.seat:
+            own = msgspec.structs.replace(desk, status=desk.status.seen_from(self.seat))
+            self._seen = desk, self.seat, own
+        return self._seen[2]
 
     def chain(self, key: ChainKey, since: int = 0) -> ChainView | None:
         """The newest picture of a watched chain, with the rows that changed after ``since``."""
@@ -256,6 +263,7 @@ class RemoteClient(RemoteCalls, LinkListener):
                 await self._settle()
                 await self._follow(*(item for item in wanted if item not in self._shown))
         except BaseException:
+            # A wish that did not come about, cancelled or refused, must not keep a topic followed.
             self._count_down(wanted)
             raise
 

@@ -17,9 +17,10 @@ import msgspec
 from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 
-from engine.core.errors import Forbidden, InvalidInput, WorkstationError
+from engine.core.commands import SetMode, TouchSeat
+from engine.core.errors import EngineGone, Forbidden, InvalidInput, WorkstationError
 from engine.server import protocol, wire
-from engine.server.access import Grant, is_exit
+from engine.server.access import COMMAND, Grant, is_exit
 from engine.server.audit import AuditKind
 from engine.server.follower import Follower
 from engine.server.limits import Allowance, SessionLimits
@@ -92,6 +93,7 @@ class Session:
         self._exits = 0
         self._ending = ""
         self._limit_noted = False
+        self._may_be_armed = False
 
     async def run(self) -> None:
         """Serve until the client leaves."""
@@ -105,7 +107,17 @@ class Session:
             self._ending = self._ending or "This client has gone."
             publisher.cancel()
             await asyncio.gather(publisher, return_exceptions=True)
+            await self._disarm()
             await self._follower.give_up_everything()
+
+    async def _disarm(self) -> None:
+        """What this client had armed is over: nobody sits there any more."""
+        if not self._may_be_armed:
+            return
+        try:
+            await self._served.engine.submit(TouchSeat(leaves=True), seat=self.seat)
+        except WorkstationError as error:
+            logger.warning("%s could not be disarmed: %s", self.seat, error)
 
     def refuse_calls(self, words: str) -> None:
         """Take no more calls; those under way go on."""
@@ -240,8 +252,12 @@ class Session:
             case DISCOVER.name:
                 return self._served.document, _nothing_more
         if SEAT in arguments:
-            # Whoever comes by the network cannot act under another's name.
-            arguments[SEAT] = self.seat if grant.token_id else arguments[SEAT] or self.seat
+            # Nobody acts under another's name: what one seat has armed, no other has.
+            arguments[SEAT] = self.seat
+            if isinstance(arguments.get(COMMAND), SetMode):
+                if self._ending:
+                    raise EngineGone(f"{self._ending} Nothing was armed.")
+                self._may_be_armed = True
         result = await getattr(self._served.seen_by(grant)[0], method.name)(**arguments)
         self._served.note_result(self, method.name, arguments)
         return wire.encode(result), _nothing_more

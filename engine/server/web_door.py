@@ -190,6 +190,7 @@ class WebDoor:
                 logger=QuietLogger(logger.getChild("websockets"), {}),
             )
         except BaseException:
+            # Nobody else knows of the socket that listens already.
             listener.close()
             raise
         self._watcher = asyncio.create_task(self._watch(), name="web door watcher")

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from engine.core.identifiers import AccountId
-from engine.core.instructions import Instruction, InstructionEvent, InstructionNumber, InstructionState
+from engine.core.instructions import Instruction, InstructionEvent, InstructionKind, InstructionNumber, InstructionState
 from storage.boundary import aware, storable
 from storage.instruction_rows import instruction_columns, instruction_event_columns
 from storage.instructions import kept_instruction, refuse_numbered, refuse_strange_event, unknown_instruction
@@ -65,12 +65,22 @@ class MemoryInstructions:
         return next((found for found in self._of(account) if found.idempotency_key == key), None)
 
     async def since(self, account: AccountId, moment: datetime) -> tuple[Instruction, ...]:
-        """Those made or changed at or after ``moment``, and all that are not over, oldest first."""
-        first = aware(moment)
+        """Those made or changed at or after ``moment``, all that are not over, and those of triggers that still stand,
+        oldest first.
+        """
+        first, done = aware(moment), InstructionState.DONE
+        ended = {
+            found.trigger_id
+            for found in self._of(account)
+            if found.kind is InstructionKind.DELETE_GTT and found.state is done
+        }
         return tuple(
             found
             for found in self._of(account)
-            if found.created_at >= first or found.updated_at >= first or found.state in OPEN
+            if found.created_at >= first
+            or found.updated_at >= first
+            or found.state in OPEN
+            or (found.state is done and found.trigger_id is not None and found.trigger_id not in ended)
         )
 
     async def history(self, number: InstructionNumber) -> tuple[InstructionEvent, ...]:

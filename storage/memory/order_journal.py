@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
 
 from engine.core.decisions import LetterState
 from engine.core.errors import StorageConflict, UnknownOrder
-from engine.core.identifiers import AccountId, BrokerOrderId, OrderNumber
+from engine.core.identifiers import AccountId, BrokerOrderId, IntentId, OrderNumber
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState, OrderTrigger
 from storage.boundary import aware, aware_or_none, one_account, storable
 from storage.memory.store import TAG, MemoryStore, require, require_valid_request, require_valid_standing
-from storage.order_journal import one_for_each, queued_record, refuse_strange_events, refuse_unadoptable
+from storage.order_journal import (
+    one_for_each,
+    refuse_strange_events,
+    refuse_unadoptable,
+    written_record,
+)
+from storage.order_numbers import SPARE_NUMBERS_BEHIND
 from storage.refusals import conflict
 
 ARRIVED = frozenset({OrderTrigger.ANSWERED, OrderTrigger.REFUSED, OrderTrigger.LOST, OrderTrigger.UNSENT})
@@ -31,9 +37,14 @@ class MemoryOrderJournal:
         self._store = store
 
     async def record_intents(
-        self, intents: Sequence[OrderIntent], *, epoch: int, numbers: Sequence[OrderNumber] = ()
+        self,
+        intents: Sequence[OrderIntent],
+        *,
+        epoch: int,
+        numbers: Sequence[OrderNumber] = (),
+        leaving: Collection[IntentId] = (),
     ) -> tuple[OrderRecord, ...]:
-        """Write intents of one account as QUEUED orders, all or none, under reserved numbers or new ones."""
+        """Write intents of one account as QUEUED orders, those that are ``leaving`` as SENDING, all or none."""
         if not intents:
             return ()
         account = one_account(intent.account for intent in intents)
@@ -53,9 +64,11 @@ class MemoryOrderJournal:
             raise conflict("orders_pkey")
         records = []
         for intent, number in zip(intents, reserved, strict=True):
-            record = queued_record(intent, self._next_number() if number is None else number)
+            record = written_record(intent, self._next_number() if number is None else number, leaving)
             self._store.intents[intent.intent_id] = intent
             self._store.orders[record.number] = record
+            if record.state is OrderState.SENDING:
+                self._note(send_line(record, intent))
             records.append(record)
         return tuple(records)
 
@@ -86,9 +99,21 @@ class MemoryOrderJournal:
             self._note(event)
 
     async def reserve_numbers(self, account: AccountId, count: int, *, epoch: int) -> tuple[OrderNumber, ...]:
-        """Take numbers that no other order will ever get, ascending."""
+        """Take numbers that no other order has or will get, newer than any of the account's orders, ascending."""
         self._store.require_writer(account, epoch)
-        return tuple(self._next_number() for _ in range(count))
+        newest = max((number for number, order in self._store.orders.items() if order.account == account), default=0)
+        known = self._store.orders
+        spare = sorted(n for n in self._store.spare_numbers if n > newest and n not in known)[:count]
+        self._store.spare_numbers.difference_update(spare)
+        return (*spare, *(self._next_number() for _ in range(count - len(spare))))
+
+    async def give_back_numbers(self, account: AccountId, numbers: Sequence[OrderNumber], *, epoch: int) -> None:
+        """Leave reserved numbers to whoever reserves next."""
+        self._store.require_writer(account, epoch)
+        if numbers:
+            kept = max(numbers) - SPARE_NUMBERS_BEHIND
+            self._store.spare_numbers = {number for number in self._store.spare_numbers if number >= kept}
+            self._store.spare_numbers.update(numbers)
 
     async def merge(
         self, intent: OrderIntent | None, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int
@@ -237,3 +262,17 @@ class MemoryOrderJournal:
         for other in self._store.orders.values():
             if other.account == account and other.broker_order_id == broker_order_id and other.number != but:
                 raise conflict("orders_broker_order_id_key")
+
+
+def send_line(record: OrderRecord, intent: OrderIntent) -> OrderEvent:
+    """The line of history of an order that leaves as soon as it is written."""
+    return OrderEvent(
+        number=record.number,
+        account=record.account,
+        trigger=OrderTrigger.SEND,
+        from_state=OrderState.QUEUED,
+        to_state=OrderState.SENDING,
+        applied=True,
+        at=intent.created_at,
+        wall_at=intent.wall_at,
+    )

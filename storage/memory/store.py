@@ -44,6 +44,8 @@ class MemoryStore:
         self.orders: dict[OrderNumber, OrderRecord] = {}
         self.last_number = 0
         """The newest order number that was given out."""
+        self.spare_numbers: set[OrderNumber] = set()
+        """Order numbers that were given back."""
         self.events: list[OrderEvent] = []
         self.trades: dict[tuple[AccountId, Exchange, str, str], Trade] = {}
         self.legs: dict[tuple[StrategyNumber, int], tuple[InstrumentKey, Product]] = {}

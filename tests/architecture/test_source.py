@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.architecture.tree import PACKAGES, ROOT, sources, texts
+import pytest
+
+from tests.architecture.tree import PACKAGES, ROOT, forget, nodes, sources, texts
 
 ORDER_METHODS = frozenset({"place_order", "modify_order", "cancel_order"})
 SENDERS = ("engine/execution/", "engine/brokers/kite/", "engine/practice/")
@@ -17,15 +20,22 @@ NAMES_THE_ROAD = (*SENDERS, "engine/core/ports.py", "engine/parts.py", "workstat
 """Who may name the port: besides those, the port itself and the list of the engine's parts, which hands it on."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def read_once() -> Iterator[None]:
+    """All tests here look at one reading of the tree."""
+    yield
+    forget()
+
+
 def within(path: Path, allowed: tuple[str, ...]) -> bool:
     """Whether a file is one of those or lies in one of those folders."""
     return path.as_posix().startswith(allowed)
 
 
-def names_in(tree: ast.AST) -> set[str]:
+def names_in(nodes_of_a_file: tuple[ast.AST, ...]) -> set[str]:
     """Every name and attribute that is read or called."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes_of_a_file:
         if isinstance(node, ast.Name):
             found.add(node.id)
         elif isinstance(node, ast.Attribute):
@@ -39,9 +49,9 @@ def test_only_the_executor_sends_orders() -> None:
     """Nobody else calls a method that would reach the broker's order endpoints."""
     calls = [
         f"{path}:{node.lineno} {node.func.attr}"
-        for path, tree in sources()
+        for path, found in nodes()
         if not within(path, SENDERS)
-        for node in ast.walk(tree)
+        for node in found
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ORDER_METHODS
     ]
     assert not calls
@@ -49,7 +59,7 @@ def test_only_the_executor_sends_orders() -> None:
 
 def test_only_the_executor_knows_the_order_road() -> None:
     """The port is named where it is defined, implemented, handed on and used for sending, and nowhere else."""
-    named = [path.as_posix() for path, tree in sources() if "OrderRoad" in names_in(tree)]
+    named = [path.as_posix() for path, found in nodes() if "OrderRoad" in names_in(found)]
     assert [path for path in named if not within(Path(path), NAMES_THE_ROAD)] == []
     assert "engine/core/ports.py" in named or any(path.startswith("engine/execution/") for path in named)
 
@@ -58,12 +68,12 @@ def test_the_road_is_handed_to_the_executor_alone() -> None:
     """``.road`` of the parts is read for the executor only; the composition root hands it on."""
     readers = {
         path.as_posix()
-        for path, tree in sources()
+        for path, found in nodes()
         if not within(path, SENDERS)
-        for node in ast.walk(tree)
+        for node in found
         if isinstance(node, ast.Attribute) and node.attr == "road" and isinstance(node.ctx, ast.Load)
     }
-    assert readers <= {"engine/account_desk.py", "workstation/assembly.py"}
+    assert readers <= {"engine/account_makers.py", "workstation/assembly.py"}
 
 
 def test_nothing_is_left_to_do() -> None:
@@ -74,8 +84,8 @@ def test_nothing_is_left_to_do() -> None:
     assert not left
     stubs = [
         f"{path}:{node.lineno}"
-        for path, tree in sources()
-        for node in ast.walk(tree)
+        for path, found in nodes()
+        for node in found
         if isinstance(node, ast.Raise) and node.exc is not None and "NotImplementedError" in ast.dump(node.exc)
     ]
     assert not stubs
@@ -85,8 +95,8 @@ def test_nobody_prints() -> None:
     """Standard output belongs to the data of the commands."""
     prints = [
         f"{path}:{node.lineno}"
-        for path, tree in sources()
-        for node in ast.walk(tree)
+        for path, found in nodes()
+        for node in found
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert not prints
@@ -96,8 +106,8 @@ def test_no_bare_except() -> None:
     """An interrupt is never swallowed."""
     bare = [
         f"{path}:{node.lineno}"
-        for path, tree in sources()
-        for node in ast.walk(tree)
+        for path, found in nodes()
+        for node in found
         if isinstance(node, ast.ExceptHandler) and node.type is None
     ]
     assert not bare
@@ -106,9 +116,9 @@ def test_no_bare_except() -> None:
 def test_broad_excepts_give_their_reason() -> None:
     """Whoever catches everything says why, in the first line of the handler."""
     silent = []
-    for path, tree in sources():
+    for path, found in nodes():
         lines = (ROOT / path).read_text(encoding="utf-8").splitlines()
-        for node in ast.walk(tree):
+        for node in found:
             if not (isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name)):
                 continue
             ends_in_raise = isinstance(node.body[-1], ast.Raise)

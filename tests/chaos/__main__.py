@@ -14,14 +14,16 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests.chaos.driver import Driver, say, table
-from tests.chaos.plan import Plan
+from tests.chaos.evidence import Verdict
+from tests.chaos.plan import Plan, Tally
 from tests.chaos.program import Program, ProgramError
-from tests.chaos.verdict import Verdict, judge
+from tests.chaos.verdict import judge
 
 CLEAN, WRONG, NOT_RUN = 0, 1, 3
 START = "2026-11-19T11:00:00+05:30"
@@ -73,7 +75,9 @@ def plan_from(options: argparse.Namespace) -> Plan:
     )
     if not options.quick:
         return plan
-    return replace(plan, order_timeout_s=2.0, unknown_window_s=4.0, reconcile_s=4.0, random_kills=False)
+    return replace(
+        plan, order_timeout_s=2.0, unknown_window_s=4.0, reconcile_s=4.0, random_kills=False, errand_share=0.3
+    )
 
 
 def configuration(plan: Plan, folder: Path) -> Path:
@@ -114,6 +118,9 @@ def report(plan: Plan, driver: Driver, verdict: Verdict, *, code: int, seconds: 
     for line in table(plan, tally):
         say(line)
     say(f"faults that struck: {', '.join(f'{kind} {count}' for kind, count in sorted(tally.faults.items()))}")
+    refused = [f"{item.kind}: {item.words}" for item in tally.intents.values() if item.words and not item.is_taken]
+    for words, count in Counter(refused).most_common(EXAMPLES_SHOWN):
+        say(f"refused {count} times: {words}")
     for name, sentences in asdict(verdict).items():
         for sentence in sentences[:EXAMPLES_SHOWN]:
             say(f"{name}: {sentence}")
@@ -131,6 +138,9 @@ def report(plan: Plan, driver: Driver, verdict: Verdict, *, code: int, seconds: 
                 "modified": tally.modified,
                 "cancelled": tally.cancelled,
                 "by_command": tally.commands,
+                "beside": beside(tally),
+                "changed": tally.changed,
+                "taken_back": tally.taken_back,
                 "kills": tally.kills,
                 "outages": {str(aim): count for aim, count in tally.outages.items()},
                 "deaths": tally.deaths,
@@ -144,6 +154,11 @@ def report(plan: Plan, driver: Driver, verdict: Verdict, *, code: int, seconds: 
         )
         + "\n"
     )
+
+
+def beside(tally: Tally) -> dict[str, int]:
+    """What was taken beside the orders, by kind."""
+    return dict(Counter(str(intent.kind) for intent in tally.intents.values() if intent.is_taken))
 
 
 def _leaves(error: Exception) -> Iterator[Exception]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 
 from tests.chaos.database import LOST, Hold, Server
 from tests.chaos.events import Event, Watch
 from tests.chaos.exchange import Exchange
+from tests.chaos.intents import OUTSIDE_PREFIX, Kind
 from tests.chaos.plan import Aim, Plan
 from tests.chaos.program import Program
 
@@ -21,9 +23,13 @@ MOMENT_S = 8.0
 WRITE_S = 3.0
 """How long a write that must come is waited for."""
 GATE_S = 90.0
-BURST = 14
+BURST = 20
 """More than a second's budget, so that some of it is journalled and waits."""
 KILL_DELAYS_S = (0.0, 0.0, 0.002, 0.005, 0.01, 0.03, 0.1, 0.3)
+ERRAND_SHARE = 0.3
+BIRTH_SHARE = 0.5
+"""Of the orders that are journalled and unsent: those of which the engine never hears that they are journalled."""
+LOOK_S = 0.02
 LONGEST_RELEASE_S = 3.0
 EXPIRED_S = 1.0
 
@@ -44,6 +50,7 @@ class Marksman:
         chance: Source of choices.
         burst: Gives so many orders of an account at once.
         kill: Kills the engine.
+        errand: Begins a trigger or a conversion of an account.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class Marksman:
         chance: random.Random,
         burst: Callable[[str, int], None],
         kill: Callable[[], Awaitable[None]],
+        errand: Callable[[str, Kind], None],
     ) -> None:
         self._program = program
         self._exchange = exchange
@@ -66,6 +74,7 @@ class Marksman:
         self._random = chance
         self._burst = burst
         self._kill = kill
+        self._errand = errand
         self._later: set[asyncio.Task[None]] = set()
         self.expiries = 0
         """How often every token was refused for a while."""
@@ -86,6 +95,7 @@ class Marksman:
             Aim.DATABASE: self._database,
             Aim.EXCHANGE: self._exchange_itself,
         }
+        await self.finish()  # a gate that the last shot still holds is not this one's
         try:
             await shots[aim]()
         except LOST as error:
@@ -97,6 +107,9 @@ class Marksman:
 
     async def _unsent(self) -> None:
         """The journal has the order; the exchange has never heard of it."""
+        if self._random.random() < BIRTH_SHARE:
+            await self._unsent_at_birth()
+            return
         account = self._random.choice(self._exchange.accounts)
         async with self._hold() as hold:
             self._burst(account, BURST)
@@ -107,19 +120,40 @@ class Marksman:
                 # Later in the same moment: its next line, SENDING, is on its way to the journal.
                 await hold.is_waited_for(WRITE_S)
             await self._kill()
+            await self._exchange.back(instead_of=0)
             if await self._exchange.posted(found[1]):
                 raise Missed(f"o{found[0]} had left")
+
+    async def _unsent_at_birth(self) -> None:
+        """The write that journals a new order waits for a lock; it is taken after its engine has died."""
+        account = self._random.choice(self._exchange.accounts)
+        async with Hold(self._server, end_waiters=False) as hold:
+            await hold.new_orders()
+            before = await hold.orders_made()
+            self._burst(account, 1)
+            if not await hold.is_waited_for(WRITE_S):
+                raise Missed("no order is being journalled")
+            await self._kill()
+            await hold.let_go()
+            deadline = time.monotonic() + WRITE_S
+            while not (made := await hold.orders_made() - before):
+                if time.monotonic() > deadline:
+                    raise Missed("what was being journalled ended with its engine")
+                await asyncio.sleep(LOOK_S)
+            await self._exchange.back(instead_of=0)
+            if sent := [tag for tag in made if await self._exchange.posted(tag)]:
+                raise Missed(f"{sent} had left")
 
     async def _unaccepted(self) -> None:
         """The request has arrived; the exchange has done nothing with it, and may never."""
         then = self._random.choice(["go_on", "go_on", "discard"])
-        event = await self._stopped_at("received", then=then)
+        event = await self._stopped_at("received", then=then, errand=True)
         await self._kill()
         self._release_later(event["tag"], self._random.choice([0.0, 1.0, LONGEST_RELEASE_S]))
 
     async def _unanswered(self) -> None:
         """The order stands at the exchange; nobody has been told."""
-        event = await self._stopped_at("accepted")
+        event = await self._stopped_at("accepted", errand=True)
         await self._kill()
         self._release_later(event["tag"], self._random.choice([0.0, 0.0, 1.0]))
 
@@ -175,8 +209,10 @@ class Marksman:
     def _hold(self) -> Hold:
         return Hold(self._server, end_waiters=self._random.random() < 0.5)
 
-    async def _stopped_at(self, point: str, *, then: str = "go_on", placements: bool = False) -> Event:
-        """Let the next order request stop at a gate.
+    async def _stopped_at(
+        self, point: str, *, then: str = "go_on", placements: bool = False, errand: bool = False
+    ) -> Event:
+        """Let the next request that changes something stop at a gate; with ``errand`` often one that is no order.
 
         Raises:
             Missed: none came there.
@@ -184,9 +220,13 @@ class Marksman:
         while True:
             paused = self._watch.expect(lambda event: (event["what"], event["detail"]) == ("paused", point))
             await self._exchange.arm("pause_at", point=point, seconds=GATE_S, then=then)
+            if errand and self._random.random() < ERRAND_SHARE:
+                account = self._random.choice(self._exchange.accounts)
+                self._errand(account, self._random.choice([Kind.TRIGGER, Kind.CONVERSION]))
             event = await _come(paused, MOMENT_S)
             request = self._watch.of_tag(event["tag"], "request_received")
-            if not placements or (request is not None and request["detail"].startswith("POST")):
+            is_placement = request is not None and request["detail"].startswith("POST /orders")
+            if not event["tag"].startswith(OUTSIDE_PREFIX) and (is_placement or not placements):
                 return event
             await self._exchange.release(event["tag"])
 

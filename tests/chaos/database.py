@@ -30,6 +30,7 @@ SELECT number, tag FROM orders WHERE account_id = $1 AND state = 'QUEUED' ORDER 
 FOR UPDATE SKIP LOCKED
 """
 _BY_TAG = "SELECT number, state FROM orders WHERE account_id = $1 AND tag = $2 FOR UPDATE"
+_MADE = "SELECT tag FROM orders WHERE intent_id IS NOT NULL"
 _IS_BOOKED = "SELECT EXISTS (SELECT FROM trades WHERE account_id = $1 AND broker_order_id = $2 AND trade_id = $3)"
 LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 """What talking to a server that is being killed may end in."""
@@ -135,6 +136,18 @@ class Hold:
         """Lock the order of a tag: its state."""
         row = await self._connection.fetchrow(_BY_TAG, account, tag)
         return None if row is None else str(row["state"])
+
+    async def orders_made(self) -> set[str]:
+        """Tags of all orders that were made here, of all accounts."""
+        return {str(row["tag"]) for row in await self._observer.fetch(_MADE)}
+
+    async def new_orders(self) -> None:
+        """Let no new order be journalled."""
+        await self._connection.execute("LOCK TABLE order_intents IN SHARE MODE")
+
+    async def let_go(self) -> None:
+        """End the lock now; what waited for it goes on, whoever asked for it being dead by then."""
+        await self._connection.execute("ROLLBACK")
 
     async def ledger(self) -> None:
         """Let no fill be booked."""

@@ -13,32 +13,31 @@ from typing import Any
 from tests.chaos.aims import Marksman, Missed
 from tests.chaos.database import Server
 from tests.chaos.door import Door, DoorClosed, DoorRefused
+from tests.chaos.ending import Ending
+from tests.chaos.errands import Errands
 from tests.chaos.events import Watch
-from tests.chaos.exchange import Contract, Exchange, Row, effective_posts
+from tests.chaos.evidence import Evidence
+from tests.chaos.exchange import Contract, Exchange
 from tests.chaos.faults import FaultKeeper
+from tests.chaos.menu import Menu
 from tests.chaos.orders import OrderBook
 from tests.chaos.plan import Aim, Plan, Tally
 from tests.chaos.program import Program
-from tests.chaos.pump import Pump, Seats
-from tests.chaos.verdict import Evidence
+from tests.chaos.pump import Pump
+from tests.chaos.seats import Seats
 
 SEATS = 2
 THREADS = 24
 RETRY_S = 0.3
 QUOTES_S = 2.0
 POSITIONS_S = 5.0
+PLANS_S = 4.0
 PROGRESS_S = 15.0
-SETTLE_S = 300.0
-SETTLE_LOOK_S = 1.0
 PASSED_ON = 0.92
 """Outages are spread over this part of the orders, so that each meets traffic."""
-TRAFFIC = 16
+TRAFFIC = 24
 """Orders that are given while an outage is being aimed, at most."""
 ATTEMPTS = 4
-OPEN_STATES = frozenset(
-    {"QUEUED", "SENDING", "UNKNOWN", "ACCEPTED", "OPEN", "TRIGGER_PENDING", "MODIFYING", "CANCELLING"}
-)
-FINAL = frozenset({"COMPLETE", "REJECTED", "CANCELLED"})
 
 
 def say(words: str) -> None:
@@ -97,6 +96,25 @@ class Driver:
             faults=faults,
             chance=random.Random(self._random.random()),  # noqa: S311 - as above
         )
+        errands = Errands(
+            plan=self._plan,
+            tally=self.tally,
+            seats=self._seats,
+            faults=faults,
+            exchange=self.exchange,
+            menu=Menu(self._plan.seed, random.Random(self._random.random()), self._contracts),  # noqa: S311 - as above
+            chance=random.Random(self._random.random()),  # noqa: S311 - as above
+            submit=self._pump.submit,
+        )
+        self._pump.errands = errands
+        ending = Ending(
+            program=self._program,
+            exchange=self.exchange,
+            seats=self._seats,
+            tally=self.tally,
+            errands=errands,
+            say=say,
+        )
         marksman = Marksman(
             program=self._program,
             exchange=self.exchange,
@@ -106,12 +124,14 @@ class Driver:
             chance=random.Random(self._random.random()),  # noqa: S311 - as above
             burst=self._pump.burst,
             kill=self._kill,
+            errand=self._pump.begin_errand,
         )
         keepers = (
             self._keep_doors_open(),
             self._keep_quotes(),
             self._keep_positions(),
-            self._tell(),
+            self._keep_plans(ending),
+            self._tell(ending),
             watch.run(),
             faults.run(),
         )
@@ -122,15 +142,17 @@ class Driver:
                 work.create_task(self._pump.run())
                 work.create_task(self._make_outages(marksman))
             self._say("all orders are given")
+            await errands.finish()
             await faults.end()
             await marksman.finish()
-            await self._settle()
+            await ending.settle()
             await faults.look()
             self.tally.faults["expire_tokens"] = marksman.expiries
+            self._say("nothing moves any more")
+            evidence = await ending.gather()
             for helper in helpers:
                 helper.cancel()
-        self._say("nothing moves any more")
-        return await self._gather()
+        return evidence
 
     async def stop_exchange(self) -> None:
         """End the exchange; one that has gone with the engine is no error."""
@@ -208,89 +230,31 @@ class Driver:
                 for book in self._books:
                     book.take_positions(rows)
 
-    async def _tell(self) -> None:
+    async def _keep_plans(self, ending: Ending) -> None:
+        """The program lists the newest plans alone, so they are taken down while they are listed."""
+        while True:
+            await asyncio.sleep(PLANS_S)
+            door = await self._seats.door()
+            if door is not None:
+                with contextlib.suppress(DoorClosed, DoorRefused):
+                    await ending.keep_plans(door)
+
+    async def _tell(self, ending: Ending) -> None:
         """Say how far it is."""
         while True:
             await asyncio.sleep(PROGRESS_S)
             tally, done = self.tally, sum(self.tally.outages.values())
+            why = f"; {ending.waits_for}" if ending.waits_for else ""
+            if self._pump.errands is not None and self._pump.given >= self._plan.orders:
+                why += f"; under way {self._pump.errands.waiting()}"
             self._say(
                 f"{self._pump.given} of {self._plan.orders} orders, "
                 f"{len(tally.promised)} taken, {done} of {sum(self._plan.outages().values())} outages, "
-                f"{sum(tally.missed.values())} missed, {sum(tally.faults.values())} faults, {tally.deaths} deaths"
+                f"{sum(tally.missed.values())} missed, {sum(tally.faults.values())} faults, {tally.deaths} deaths{why}"
             )
 
     def _say(self, words: str) -> None:
         say(f"{time.monotonic() - self._began:7.1f} s  {words}")
-
-    # ---- the end
-
-    async def _settle(self) -> None:
-        """Cancel what rests, and wait until nothing is on its way any more, on either side."""
-        deadline = time.monotonic() + SETTLE_S
-        why = ""
-        while time.monotonic() < deadline:
-            door = await self._seats.door()
-            if door is None:
-                continue
-            try:
-                why = await self._what_moves(door)
-                if not why:
-                    return
-                await door.call("submit", command={"type": "cancel_orders", "everything": True})
-            except DoorRefused as error:
-                why = str(error)
-            except self.exchange.passing as error:  # the door's end is an OSError too
-                why = str(error)
-            await asyncio.sleep(SETTLE_LOOK_S)
-        say(f"not settled within {SETTLE_S:g} s: {why}")
-
-    async def _what_moves(self, door: Door) -> str:
-        """Why it is not over; empty when it is."""
-        unfinished = [row["seq"] for row in self.exchange.requests() if not row.get("outcome")]
-        if unfinished:
-            return f"requests {unfinished[:5]} are not finished at the exchange"
-        theirs = await self.exchange.orders()
-        resting = [row["order_id"] for row in theirs if row["status"] not in FINAL]
-        rows = await door.call("orders")
-        moving = [f"o{row['number']} {row['state']}" for row in rows if row["state"] in OPEN_STATES]
-        if resting or moving:
-            return f"resting there {resting[:5]}, moving here {moving[:5]}"
-        there, here = _filled(theirs), sum(int(row["quantity"]) for row in await door.call("trades"))
-        if here != there:
-            return f"{here} units booked here, {there} traded there"
-        mismatches = _mismatches(await door.call("execution_health"))
-        return f"the engine itself finds {mismatches[:5]}" if mismatches else ""
-
-    async def _gather(self) -> Evidence:
-        names = ("strategies", "orders", "trades", "why")
-        strategies, ours, our_trades, health = await asyncio.gather(*(self._program.listing(name) for name in names))
-        return Evidence(
-            ours=ours,
-            our_trades=our_trades,
-            our_legs=[
-                {**value["leg"], "account": strategy["strategy"]["account"]}
-                for strategy in strategies
-                for value in strategy["legs"]
-            ],
-            theirs=await self.exchange.orders(),
-            their_trades=await self.exchange.trades(),
-            posts_by_tag=effective_posts(self.exchange.requests()),
-            mismatches=tuple(_mismatches(health)),
-            their_net=await self.exchange.net_positions(),
-            promised=dict(self.tally.promised),
-            accounts=dict(self.tally.accounts),
-            refused=frozenset(self.tally.refused),
-            broken=tuple(self.tally.broken),
-        )
-
-
-def _mismatches(health: list[Row]) -> list[str]:
-    """What the engine's own reconciliation has found and not explained, of all accounts."""
-    return [str(words) for row in health for words in row["mismatches"]]
-
-
-def _filled(rows: list[Row]) -> int:
-    return sum(int(row["filled_quantity"]) for row in rows)
 
 
 def table(plan: Plan, tally: Tally) -> list[str]:

@@ -130,6 +130,35 @@ class Exchange:
         """Net positions, each with its ``account``."""
         return await self._rows(lambda kite: kite.positions()["net"])
 
+    async def triggers(self) -> list[Row]:
+        """Triggers that stand or have stood, each with its ``account``."""
+        return await self._rows(lambda kite: kite.get_gtts())
+
+    async def place_from_outside(self, account: str, request: Row, tag: str) -> bool:
+        """Place an order as another program does, sliced by the broker: asked once; whether it said yes."""
+        kite = self._kites[self.accounts.index(account)]
+        instrument = request["instrument"]
+        try:
+            await asyncio.to_thread(
+                kite.place_autoslice_order,
+                variety="regular",
+                exchange=instrument["exchange"],
+                tradingsymbol=instrument["tradingsymbol"],
+                transaction_type=request["side"],
+                quantity=request["quantity"],
+                product=request["product"],
+                order_type=request["order_type"],
+                price=float(request["price"]),
+                tag=tag,
+            )
+        except self.passing:
+            return False
+        return True
+
+    async def market_now(self) -> float:
+        """Its time, in epoch seconds."""
+        return float((await self._own("GET", "/practice/status"))["market_epoch"])
+
     async def _rows(self, read: Callable[[Any], list[Row]]) -> list[Row]:
         found: list[Row] = []
         for account, kite in zip(self.accounts, self._kites, strict=True):
@@ -231,4 +260,14 @@ def effective_posts(requests: list[Row]) -> dict[str, int]:
         if row["method"] == "POST" and row.get("tag"):
             refused = row.get("outcome") == "refused" and row.get("status") == TOO_MANY
             counts[row["tag"]] += not refused
+    return dict(counts)
+
+
+def effective_requests(requests: list[Row], method: str, path: str) -> dict[str, int]:
+    """Requests of a kind by account that may have been carried out: all but those that were answered "too many"."""
+    counts: Counter[str] = Counter()
+    for row in requests:
+        if row["method"] == method and row["path"].startswith(path):
+            refused = row.get("outcome") == "refused" and row.get("status") == TOO_MANY
+            counts[row.get("account", "")] += not refused
     return dict(counts)

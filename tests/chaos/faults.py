@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from typing import Any
 
@@ -20,8 +21,14 @@ RESTARTS = ("restart_before", "restart_after")
 RESTART_SHARE = 0.05
 UPDATES = {"duplicate_update": 0.03, "reorder_update": 0.03, "drop_update": 0.03, "delay_update": 0.03}
 FRAMES = {"duplicate_frame": 0.004, "reorder_frame": 0.004, "truncate_frame": 0.002, "unknown_packet": 0.002}
-SOCKETS = {"silent_socket": 0.001, "half_dead_socket": 0.001, "close_sockets": 0.002}
-OTHERS = {"stale_book": 0.01, "reject": 0.005}
+SOCKETS = {"silent_socket": 0.001, "half_dead_socket": 0.001, "close_sockets": 0.002, "refuse_handshake": 0.2}
+OTHERS = {"stale_book": 0.01, "reject": 0.005, "slice_failure": 0.3}
+APART = frozenset({"pause_at", "expire_tokens"})
+"""Not drawn: whoever aims asks for them."""
+BESIDE_SHARE = 0.3
+"""Of triggers and conversions: they are few, so they meet more."""
+HOLD_SHARE, LONG_HOLD_SHARE = 0.2, 0.5
+"""Of those faults; and of the held ones, those that are carried out only after they were presumed not to have been."""
 PAST_TIMEOUT_S = 2.0
 PAST_WINDOW_S = 5.0
 LONG_HOLD_EVERY = 250
@@ -58,6 +65,7 @@ class FaultKeeper:
         self._processes = 0
         self._generation = 0
         self._over = False
+        self._random = random.Random(plan.seed)  # noqa: S311 - a test's choices, repeatable by seed
 
     async def run(self) -> None:
         """Keep it for ever."""
@@ -92,6 +100,22 @@ class FaultKeeper:
         """No more faults."""
         self._over = True
         await self._exchange.clear_faults()
+
+    async def before_request(self, method: str, path: str) -> None:
+        """Let the next request of a kind that the plan does not draw for meet a fault, by chance."""
+        if not self._plan.fault_rate or self._over or self._random.random() >= BESIDE_SHARE:
+            return
+        kind = self._random.choice([kind for kind in PLAIN if kind != "hold"])
+        timeout_s = self._plan.order_timeout_s
+        seconds = timeout_s / 5
+        if self._random.random() < HOLD_SHARE:
+            kind, seconds = "hold", timeout_s + PAST_TIMEOUT_S
+            if self._random.random() < LONG_HOLD_SHARE:
+                seconds += self._plan.unknown_window_s + PAST_WINDOW_S
+        try:
+            await self._exchange.arm(kind, method=method, path=path, seconds=seconds)
+        except OSError:
+            return
 
     async def before(self, number: int) -> None:
         """Let an order of this number be accepted late, if it is its turn."""

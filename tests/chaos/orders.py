@@ -16,6 +16,7 @@ RESTING_KEPT = 400
 THROUGH = 0.10
 AWAY = 0.15
 PROTECTION_PERCENT = "3"
+PRODUCTS = ("NRML", "MIS")
 
 
 @dataclass(frozen=True)
@@ -39,30 +40,34 @@ class OrderBook:
         self.account = account
         self._random = chance
         self._contracts = contracts
-        self._held: defaultdict[str, int] = defaultdict(int)
+        self._held: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.rows: list[Row] = []
+        """The account's net positions, as the exchange said last."""
         self.resting: deque[Resting] = deque(maxlen=RESTING_KEPT)
         self.newest: deque[int] = deque(maxlen=20)
 
     def take_positions(self, rows: list[Row]) -> None:
         """What the account holds now, as the exchange says."""
+        self.rows = [row for row in rows if row["account"] == self.account]
         self._held.clear()
-        for row in rows:
-            if row["account"] == self.account:
-                self._held[row["tradingsymbol"]] += int(row["quantity"])
+        for row in self.rows:
+            self._held[row["tradingsymbol"], row["product"]] += int(row["quantity"])
+
+    def held(self, symbol: str) -> int:
+        """Signed units of a contract, all products together."""
+        return sum(units for (name, _), units in self._held.items() if name == symbol)
 
     def draw(self) -> tuple[dict[str, Any], str | None, bool]:
         """An order: the request, its sentence when the language has one for it, and whether it reduces a position."""
         contract = self._random.choice([item for item in self._contracts if item.is_quoted])
-        held = self._held[contract.symbol]
+        product = max(PRODUCTS, key=lambda name: abs(self._held[contract.symbol, name]))
+        held = self._held[contract.symbol, product]
         if abs(held) > HELD_LOTS_MAX * contract.lot:
             side = "SELL" if held > 0 else "BUY"
             lots = min(abs(held) // contract.lot, EXIT_LOTS_MAX)
-            self._held[contract.symbol] += contract.lot * lots * (1 if side == "BUY" else -1)
-            return (
-                self._request(contract, side, lots * contract.lot, "LIMIT", self._through(contract, side)),
-                None,
-                True,
-            )
+            self._held[contract.symbol, product] += contract.lot * lots * (1 if side == "BUY" else -1)
+            request = self._request(contract, side, lots * contract.lot, "LIMIT", self._through(contract, side))
+            return request | {"product": product}, None, True
         side = self._random.choice(["BUY", "SELL"])
         lots = self._random.randint(1, 3)
         quantity = contract.lot * lots

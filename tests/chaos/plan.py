@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from tests.chaos.intents import Intent
 
 AIMS_OF_KILLS = 5
 PER_OUTAGE = 10
@@ -48,6 +51,8 @@ class Plan:
     """How long it looks for an order without one."""
     random_kills: bool = True
     """Whether there are kills at random beside the aimed ones."""
+    errand_share: float = 0.15
+    """For each order, the chance that a trigger, a conversion or a plan is begun beside it."""
     reconcile_s: float = 60.0
     """How often it compares everything."""
 
@@ -88,7 +93,16 @@ class Tally:
     outages: dict[Aim, int] = field(default_factory=lambda: dict.fromkeys(Aim, 0))
     """Kills that met their moment."""
     missed: dict[Aim, int] = field(default_factory=lambda: dict.fromkeys(Aim, 0))
-    """Attempts that did not come to their moment; nothing was killed."""
+    """Attempts that did not come to their moment, or could not be shown to have; most killed nothing."""
+    intents: dict[str, Intent] = field(default_factory=dict)
+    """Idempotency key → what was asked beside the orders."""
+    changed: int = 0
+    taken_back: int = 0
+    """Triggers that were asked to be changed, and to be deleted."""
+    outside_tags: set[str] = field(default_factory=set)
+    """Tags of orders that another program gave."""
+    plan_records: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Plan number → what the program last said of it; it keeps the newest only."""
     faults: dict[str, int] = field(default_factory=dict)
     """Faults that struck at the exchange, by kind."""
 

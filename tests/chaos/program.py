@@ -187,15 +187,15 @@ class Program:
             raise ProgramError(f"{' '.join(words)} did not end in {COMMAND_S:g} s") from None
         return process.returncode or 0, out.decode(), err.decode()
 
-    async def listing(self, name: str) -> list[dict[str, Any]]:
+    async def listing(self, *words: str) -> list[dict[str, Any]]:
         """A listing as JSON.
 
         Raises:
             ProgramError: the command failed.
         """
-        code, out, err = await self.command(name, "--json")
+        code, out, err = await self.command(*words, "--json")
         if code != 0:
-            raise ProgramError(f"{name} --json ended with {code}: {err.strip()[-500:]}")
+            raise ProgramError(f"{' '.join(words)} --json ended with {code}: {err.strip()[-500:]}")
         rows: list[dict[str, Any]] = json.loads(out)
         return rows
 

@@ -9,41 +9,20 @@ import time
 from typing import Any
 
 from tests.chaos.door import Door, DoorClosed, DoorRefused
+from tests.chaos.errands import Errands
 from tests.chaos.faults import FaultKeeper
+from tests.chaos.intents import Kind
 from tests.chaos.orders import OrderBook
 from tests.chaos.plan import Plan, Tally
 from tests.chaos.program import Program, ProgramError
+from tests.chaos.seats import LATER_CHECKS, RETRIES_MAX, RETRY_S, Seats
 
 WORKERS_PER_ACCOUNT = 5
-RETRY_S = 0.3
-RETRIES_MAX = 400
 COMMAND_EVERY = 100
 """Every so many orders one goes by the ``order`` command."""
 TWIN_SHARE = 0.1
 """Orders given by two seats at the same moment under one key."""
 CANCEL_SHARE, MODIFY_SHARE, BLIND_SHARE = 0.36, 0.12, 0.04
-LATER_CHECKS = frozenset(
-    {"book", "breaker", "engine", "journal", "queue", "quote", "writer", "login", "session", "spread", "margin"}
-)
-"""Refusals that pass: the same command is given again."""
-
-
-class Seats:
-    """The connections to the engine that runs now, and whether there is one.
-
-    Args:
-        count: How many.
-    """
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.doors: list[Door] = []
-        self.open = asyncio.Event()
-
-    async def door(self, place: int = 0) -> Door | None:
-        """One of them, as soon as an engine runs; ``None`` when it has gone in the same moment."""
-        await self.open.wait()
-        return self.doors[place % len(self.doors)] if self.doors else None
 
 
 class Pump:
@@ -77,6 +56,8 @@ class Pump:
         self._books = books
         self._faults = faults
         self._random = chance
+        self.errands: Errands | None = None
+        """What is given beside the orders."""
         self._next_slot = 0.0
         self._next_number = 0
         self._bursts: set[asyncio.Task[None]] = set()
@@ -126,6 +107,12 @@ class Pump:
             self._bursts.add(task)
             task.add_done_callback(self._burst_over)
 
+    def begin_errand(self, account: str, kind: Kind) -> None:
+        """Begin one thing that is no order, of an account."""
+        book = next(book for book in self._books if book.account == account)
+        if self.errands is not None:
+            self.errands.begin(book, kind)
+
     def _burst_over(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or task.exception() is None:
             self._bursts.discard(task)  # one that failed stays, for ``run`` to raise
@@ -153,6 +140,8 @@ class Pump:
             book = self._books[number % len(self._books)]
             await self._faults.before(number)
             await self._send(number, book)
+            if self.errands is not None:
+                self.errands.perhaps(book)
             await self._disturb(book)
 
     async def _wait_for_slot(self) -> None:
@@ -180,9 +169,9 @@ class Pump:
                 second = await self._seats.door(attempt + 1) if is_twin and attempt == 0 else None
                 if second is not None and second is not door:
                     self._tally.twins += 1
-                    answers = list(await asyncio.gather(self._submit(door, command), self._submit(second, command)))
+                    answers = list(await asyncio.gather(self.submit(door, command), self.submit(second, command)))
                 else:
-                    answers = [await self._submit(door, command)]
+                    answers = [await self.submit(door, command)]
                 taken = [self._take_receipt(key, answer) for answer in answers if answer is not None]
                 if any(taken):
                     if key in self._tally.promised:
@@ -192,7 +181,7 @@ class Pump:
         why = self._tally.refused_for_now.get(key)
         raise ProgramError(f"{key} was neither taken nor refused in {RETRIES_MAX} attempts: {why}")
 
-    async def _submit(self, door: Door, command: dict[str, Any]) -> dict[str, Any] | None:
+    async def submit(self, door: Door, command: dict[str, Any]) -> dict[str, Any] | None:
         """The receipt, or ``None`` when the engine went away over it, or could not take it now."""
         try:
             receipt: dict[str, Any] = await door.call("submit", command=command)
@@ -256,4 +245,4 @@ class Pump:
             command = {"type": "cancel_orders", "numbers": [self._random.choice(book.newest)]}
             self._tally.cancelled += 1
         if command is not None:
-            await self._submit(door, command)
+            await self.submit(door, command)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections import Counter
 from decimal import Decimal
-from typing import Any
 
-Row = dict[str, Any]
+from tests.chaos.evidence import Evidence, Row, Verdict, at, our_positions, their_positions
+from tests.chaos.intents import made_orders
+from tests.chaos.verdict_plans import judge_plans
+from tests.chaos.verdict_standing import judge_conversions, judge_triggers
 
 SETTLED = {"OPEN", "TRIGGER_PENDING", "COMPLETE", "REJECTED", "CANCELLED", "NOT_SENT", "PRESUMED_ABSENT"}
 NEVER_AT_BROKER = {"NOT_SENT", "REJECTED", "PRESUMED_ABSENT"}
@@ -21,45 +22,6 @@ STATES = {
 OUR_PREFIX = "WS"
 
 
-@dataclass
-class Verdict:
-    """What does not agree, in words."""
-
-    duplicates: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    unexplained: list[str] = field(default_factory=list)
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether everything agrees."""
-        return not (self.duplicates or self.lost or self.unexplained)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Listings of both sides, taken when nothing was moving any more."""
-
-    ours: list[Row]
-    our_trades: list[Row]
-    theirs: list[Row]
-    their_trades: list[Row]
-    posts_by_tag: dict[str, int]
-    """Placements that may have made an order: all that arrived but those refused for speed, in so many words."""
-    their_net: list[Row]
-    our_legs: list[Row]
-    """Legs of all strategies."""
-    promised: dict[str, int]
-    """Idempotency key → order number of its receipt."""
-    refused: frozenset[str]
-    """Keys whose orders were refused."""
-    accounts: dict[str, str] = field(default_factory=dict)
-    """Idempotency key → account it was given to."""
-    mismatches: tuple[str, ...] = ()
-    """What the program itself cannot explain."""
-    broken: tuple[str, ...] = ()
-    """Receipts that contradict earlier ones of the same key."""
-
-
 def judge(evidence: Evidence) -> Verdict:
     """Count."""
     verdict = Verdict()
@@ -68,6 +30,9 @@ def judge(evidence: Evidence) -> Verdict:
     _compare_trades(evidence, verdict)
     _compare_positions(evidence, verdict)
     _keep_promises(evidence, verdict)
+    judge_triggers(evidence, verdict)
+    judge_conversions(evidence, verdict)
+    judge_plans(evidence, verdict)
     return verdict
 
 
@@ -79,15 +44,15 @@ def _count_duplicates(evidence: Evidence, verdict: Verdict) -> None:
     ]
     keys = Counter(row["idempotency_key"] for row in evidence.ours if row.get("idempotency_key"))
     verdict.duplicates += [f"key {key} made {count} orders" for key, count in keys.items() if count > 1]
-    ids = Counter(_at(row, row["broker_order_id"]) for row in evidence.ours if row.get("broker_order_id"))
+    ids = Counter(at(row, row["broker_order_id"]) for row in evidence.ours if row.get("broker_order_id"))
     verdict.duplicates += [f"{order_id} is {count} orders here" for order_id, count in ids.items() if count > 1]
     fills = Counter(_trade_key(row, row["broker_order_id"]) for row in evidence.our_trades)
     verdict.duplicates += [f"fill {key} is booked {count} times" for key, count in fills.items() if count > 1]
 
 
 def _compare_orders(evidence: Evidence, verdict: Verdict) -> None:
-    ours = {_at(row, row["broker_order_id"]): row for row in evidence.ours if row.get("broker_order_id")}
-    theirs = {_at(row, row["order_id"]): row for row in evidence.theirs}
+    ours = {at(row, row["broker_order_id"]): row for row in evidence.ours if row.get("broker_order_id")}
+    theirs = {at(row, row["order_id"]): row for row in evidence.theirs}
     for order_id, row in theirs.items():
         known = ours.get(order_id)
         if known is None:
@@ -118,8 +83,10 @@ def _compare_orders(evidence: Evidence, verdict: Verdict) -> None:
     for tag in evidence.posts_by_tag:
         if tag.startswith(OUR_PREFIX) and tag not in tags:
             verdict.unexplained.append(f"the exchange was sent tag {tag}, no order here has it")
+    made = {at(row, order_id) for row in evidence.their_triggers for order_id in made_orders(row)}
     for row in evidence.theirs:
-        if not str(row.get("tag") or "").startswith(OUR_PREFIX):
+        is_explained = at(row, row["order_id"]) in made or row.get("tag") in evidence.outside_tags
+        if not is_explained and not str(row.get("tag") or "").startswith(OUR_PREFIX):
             verdict.unexplained.append(f"{row['order_id']} carries no tag of ours")
 
 
@@ -137,15 +104,11 @@ def _compare_trades(evidence: Evidence, verdict: Verdict) -> None:
 
 
 def _compare_positions(evidence: Evidence, verdict: Verdict) -> None:
-    theirs: defaultdict[str, int] = defaultdict(int)
-    ours: defaultdict[str, int] = defaultdict(int)
-    for row in evidence.their_net:
-        theirs[_at(row, row["tradingsymbol"])] += int(row["quantity"])
-    for leg in evidence.our_legs:
-        ours[_at(leg, leg["instrument"]["tradingsymbol"])] += int(leg["holding"]["signed_quantity"])
-    for name in {*theirs, *ours}:
-        if theirs[name] != ours[name]:
-            verdict.unexplained.append(f"{name}: {ours[name]} here, {theirs[name]} at the exchange")
+    """By contract and product: a conversion that one side alone has made shows here."""
+    theirs, ours = their_positions(evidence.their_net), our_positions(evidence.our_legs)
+    for name in sorted({*theirs, *ours}):
+        if theirs.get(name) != ours.get(name):
+            verdict.unexplained.append(f"{name}: {ours.get(name, 0)} here, {theirs.get(name, 0)} at the exchange")
 
 
 def _keep_promises(evidence: Evidence, verdict: Verdict) -> None:
@@ -166,9 +129,4 @@ def _keep_promises(evidence: Evidence, verdict: Verdict) -> None:
 
 
 def _trade_key(row: Row, order_id: object) -> str:
-    return _at(row, f"{order_id}/{row['trade_id']}")
-
-
-def _at(row: Row, name: object) -> str:
-    """A name with its account: each account counts its own orders."""
-    return f"{row.get('account', '')} {name}".strip()
+    return at(row, f"{order_id}/{row['trade_id']}")

@@ -23,6 +23,7 @@ from engine.core.commands import (
     ReleaseHold,
     ResolveUnknown,
     SetMode,
+    TouchSeat,
 )
 from engine.core.errors import UnknownInstrument, WorkstationError
 from engine.core.events import EngineEvent
@@ -163,7 +164,7 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
     async def interpret(self, text: str, account: AccountId | None = None) -> Interpretation:
         return fake_sentences.interpret(text, self._find)
 
-    async def preview(self, command: Command) -> Preview:
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
         self.previewed += 1
         return self._preview(command)
 
@@ -212,6 +213,8 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
             venue=self.venue,
             venue_note=self.venue_note,
             mode=self.mode,
+            hot_left_s=self.hot_left_s if self.mode is Mode.HOT else None,
+            hot_lots=self.hot_lots if self.mode is Mode.HOT else None,
             account=ACCOUNT,
             account_name="main",
             writer=self.writer,
@@ -330,8 +333,10 @@ class FakeEngineClient(FakeStrategyAnalysis, FakeMarketAnalysis, FakeBars, FakeE
         if isinstance(command, SetMode):
             if not self.writer:
                 return Receipt(accepted=False, message="Another engine is the writer of AB1234.")
-            self.mode = command.mode
+            self.mode, self.hot_lots = command.mode, command.lots
             return Receipt(accepted=True, message=f"Mode is {command.mode.value}.")
+        if isinstance(command, TouchSeat):
+            return Receipt(accepted=True, message="")
         if isinstance(command, AcknowledgeEvent):
             self.acknowledged = max(self.acknowledged, command.sequence)
             return Receipt(accepted=True, message="Read.")

@@ -47,6 +47,8 @@ class FakeEngineState:
         self.venue = Venue.LIVE
         self.venue_note = ""
         self.mode = Mode.CONFIRM
+        self.hot_lots: int | None = None
+        self.hot_left_s = 900
         self.writer = True
         self.session = SessionView(
             state="open",

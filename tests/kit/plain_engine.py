@@ -26,6 +26,7 @@ from engine.core.commands import (
     Receipt,
     SentenceError,
     SetMode,
+    TouchSeat,
     Violation,
 )
 from engine.core.errors import UnknownInstrument, UnknownOrder
@@ -235,7 +236,7 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
             return Interpretation(text=text, error=error)
         return Interpretation(text=text, command=PlaceOrder(request=self.request(symbol)))
 
-    async def preview(self, command: Command) -> Preview:
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
         """See ``EngineClient``."""
         if not isinstance(command, PlaceOrder):
             return Preview(sentence="Nothing would change at the broker.")
@@ -431,6 +432,8 @@ class PlainEngine(PlainAnalysis, PlainMarketData, PlainExecution):
             case SetMode():
                 self.mode = command.mode
                 return Receipt(accepted=True, message=f"The mode is {command.mode}.")
+            case TouchSeat():
+                return Receipt(accepted=True, message="")
             case AcknowledgeEvent():
                 self._acknowledged = command.sequence
                 return Receipt(accepted=True, message="Acknowledged.")

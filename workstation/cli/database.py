@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from storage.migrate import downgrade, schema_status, upgrade, upgrade_script
+from storage.migrate import downgrade, downgrade_script, schema_status, upgrade, upgrade_script
 from workstation.assembly import database_name, open_database
 from workstation.cli.exit_codes import ExitCode
 from workstation.cli.output import print_json, print_text, print_words
@@ -17,6 +17,9 @@ async def run_database(configuration: Configuration, locations: Locations, optio
     """Run one step."""
     if options.step == "upgrade" and options.sql:
         print_text(upgrade_script())
+        return ExitCode.DONE
+    if options.step == "downgrade" and options.sql:
+        print_text(downgrade_script(target=options.target))
         return ExitCode.DONE
     locations.make()
     name = database_name(venue_id(configuration.venue))

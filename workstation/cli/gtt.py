@@ -219,11 +219,25 @@ def show(triggers: tuple[Gtt, ...], *, as_json: bool) -> ExitCode:
             _price(order.price),
             order.result_order_id or UNKNOWN,
             UNKNOWN if row.created_at is None else full_time(row.created_at),
+            "outside" if row.is_outside else "",
         ]
         for row in triggers
         for order in row.request.orders
     ]
-    headings = ["id", "account", "status", "kind", "instrument", "trigger", "side", "units", "price", "order", "made"]
+    headings = [
+        "id",
+        "account",
+        "status",
+        "kind",
+        "instrument",
+        "trigger",
+        "side",
+        "units",
+        "price",
+        "order",
+        "made",
+        "left",
+    ]
     print_table(headings, rows, left=LEFT)
     return ExitCode.DONE
 

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from workstation.cli.arming import add_arm
+from workstation.cli.basket_words import add_basket
 from workstation.cli.exit_codes import ExitCode
 from workstation.cli.gtt_words import add_gtt
 from workstation.program import program_version
@@ -93,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     order.add_argument("--wait", type=float, default=DEFAULT_WAIT_S, metavar="S", help="longest wait for an answer")
     _add_json(order)
 
+    add_basket(commands)
     _add_exit(commands)
     for name in LISTINGS:
         listing = commands.add_parser(name, help=f"list {name}", epilog=EXIT_CODES_HELP)
@@ -107,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     upgrade.add_argument("--sql", action="store_true", help="print the statements instead")
     downgrade = steps.add_parser("downgrade", help="take the schema back; rows of dropped tables are lost")
     downgrade.add_argument("target", help="a revision, -1 or base")
+    downgrade.add_argument("--sql", action="store_true", help="print the statements, from this version down, instead")
     status = steps.add_parser("status", help="what the schema is and what this version needs")
     _add_json(status)
     _add_token(commands)
@@ -116,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bars(commands)
     _add_kill(commands)
     add_gtt(commands, EXIT_CODES_HELP)
+    add_arm(commands)
     return parser
 
 
@@ -167,6 +172,7 @@ def _add_upkeep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     what = mismatches.add_mutually_exclusive_group()
     what.add_argument("--now", action="store_true", help="compare with the broker first")
     what.add_argument("--explain", nargs=2, metavar=("ID", "WORDS"), help="say why one is there")
+    mismatches.add_argument("--account", metavar="ACCOUNT", help="this one alone (default: every account)")
     _add_json(mismatches)
     handover = commands.add_parser(
         "handover", help="what to read to the broker's dealing desk by telephone", epilog=EXIT_CODES_HELP

@@ -12,17 +12,21 @@ from engine.core.handover import Handover, HandoverLine
 from engine.core.identifiers import StrategyNumber
 from engine.core.reconciling import Mismatch, MismatchState
 from workstation.cli.exit_codes import ExitCode
+from workstation.cli.listings import listed
 from workstation.cli.output import print_json, print_text, print_words
 
 IST = ZoneInfo("Asia/Kolkata")
 
 
-async def mismatches(engine: EngineClient, *, explain: Sequence[str] | None, now: bool, as_json: bool) -> ExitCode:
-    """List differences; compare first with ``now``; say why one is there with ``explain``.
+async def mismatches(
+    engine: EngineClient, account: str | None = None, *, explain: Sequence[str] | None, now: bool, as_json: bool
+) -> ExitCode:
+    """List differences, of one account or of all; compare first with ``now``; say why one is there with ``explain``.
 
     Raises:
-        InvalidInput: explaining without an id and words.
+        InvalidInput: explaining without an id and words, or the engine has no such account.
     """
+    chosen = listed(engine, account)
     receipt: Receipt | None = None
     if explain is not None:
         name, words = explain
@@ -30,10 +34,10 @@ async def mismatches(engine: EngineClient, *, explain: Sequence[str] | None, now
             raise InvalidInput(f'Say why {name} is there: --explain {name} "sold on the phone".')
         receipt = await engine.submit(ExplainMismatch(mismatch=name, words=words))
     elif now:
-        receipt = await engine.submit(Reconcile())
+        receipt = await engine.submit(Reconcile(account=None if account is None else chosen.accounts[0]))
     if receipt is not None:
         print_words(receipt.message)
-    found = await engine.mismatches()
+    found = chosen.of(await engine.mismatches(), lambda item: item.account)
     if as_json:
         print_json(found)
     else:

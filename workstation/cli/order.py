@@ -10,12 +10,22 @@ from collections.abc import Callable
 import msgspec
 
 from engine.client import EngineClient
-from engine.core.commands import Command, MakePlan, PlaceOrder, Preview, Receipt, SentenceError
+from engine.core.commands import (
+    Command,
+    ExitPositions,
+    MakePlan,
+    PlaceBasket,
+    PlaceOrder,
+    Preview,
+    Receipt,
+    SentenceError,
+)
 from engine.core.errors import EngineGone, OutcomeUnknown, StorageError, WorkstationError
 from engine.core.identifiers import AccountId
 from engine.core.orders import OrderState
 from workstation.cli.exit_codes import ExitCode
 from workstation.cli.output import print_json, print_words
+from workstation.presenters.eta import leaves_in
 
 YES = frozenset({"y", "yes"})
 SETTLE_POLL_S = 0.05
@@ -74,8 +84,22 @@ async def order(
         if as_json:
             print_json(OrderResult(text=sentence, sent=False, error=interpretation.error))
         return ExitCode.USAGE
+    if isinstance(command, PlaceBasket):
+        from workstation.cli.basket import place_basket
+
+        return await place_basket(
+            engine,
+            sentence,
+            account=None if account is None else AccountId(account),
+            dry_run=dry_run,
+            yes=yes,
+            key=key,
+            as_json=as_json,
+            wait_s=wait_s,
+            new_key=new_key,
+        )
     known_key = key
-    if isinstance(command, PlaceOrder | MakePlan):
+    if isinstance(command, PlaceOrder | MakePlan | ExitPositions):
         key = key or new_key()
         command = msgspec.structs.replace(command, idempotency_key=key)
     preview = await engine.preview(command)
@@ -84,6 +108,8 @@ async def order(
         print_words(f"  charges {words}")
     for note in preview.notes:
         print_words(f"  note    {note}")
+    if leaves := leaves_in(preview.eta_s):
+        print_words(f"  limits  {leaves}")
     for violation in preview.violations:
         print_words(f"  {violation.check:<7} {violation.message}")
 
@@ -147,7 +173,7 @@ async def _first_word(engine: EngineClient, receipt: Receipt, wait_s: float) -> 
 
 
 def _advice(command: Command, key: str | None) -> str:
-    if isinstance(command, PlaceOrder):
+    if isinstance(command, PlaceOrder | MakePlan | ExitPositions):
         return f"It may have been sent. Look with `workstation orders`, or repeat it with --key {key}: never twice so."
     return "It may have been done. Look with `workstation orders` before doing it again."
 

@@ -17,6 +17,8 @@ from engine.core.money import parse_decimal
 from engine.server.local_door import is_alive
 from engine.server.remote_client import RemoteClient
 from workstation.afar import find_token, reach
+from workstation.cli.arming import arm_if_asked
+from workstation.cli.exit_codes import ExitCode
 from workstation.cli.logs import log_to_file
 from workstation.cli.output import print_words
 from workstation.configuration import load_configuration
@@ -130,10 +132,13 @@ async def _with_engine(
     acting = (options.command == "order" and not options.dry_run) or (
         options.command == "letters" and bool(options.replay or options.close)
     )
-    acting |= options.command == "housekeeping" or (options.command == "exit" and not options.dry_run)
+    acting |= options.command == "housekeeping" or (options.command in {"exit", "basket"} and not options.dry_run)
     acting |= options.command in {"gtt", "convert"} and not getattr(options, "dry_run", True)
     acting |= options.command == "mismatches" and (options.now or options.explain is not None)
     async with engine_for(configuration, locations, options, environment, acting=acting) as engine:
+        if refusal := await arm_if_asked(engine, options):
+            print_words(refusal)
+            return ExitCode.REFUSED
         match options.command:
             case "order":
                 from workstation.cli.order import order
@@ -141,6 +146,19 @@ async def _with_engine(
                 return await order(
                     engine,
                     options.sentence,
+                    account=options.account,
+                    dry_run=options.dry_run,
+                    yes=options.yes,
+                    key=options.key,
+                    as_json=options.json,
+                    wait_s=options.wait,
+                )
+            case "basket":
+                from workstation.cli.basket import basket_sentence, place_basket
+
+                return await place_basket(
+                    engine,
+                    basket_sentence(options),
                     account=options.account,
                     dry_run=options.dry_run,
                     yes=options.yes,
@@ -216,7 +234,9 @@ async def _with_engine(
             case "mismatches":
                 from workstation.cli.mismatches import mismatches
 
-                return await mismatches(engine, explain=options.explain, now=options.now, as_json=options.json)
+                return await mismatches(
+                    engine, options.account, explain=options.explain, now=options.now, as_json=options.json
+                )
             case "handover":
                 from workstation.cli.mismatches import handover
 

@@ -28,19 +28,26 @@ class ReviewDialog(DeskDialog[Command]):
         *,
         preview: Callable[[Command], Awaitable[Preview]],
         quote: Callable[[int], Quote | None],
+        watch: Callable[[frozenset[int]], None],
         clock: Clock,
         glyphs: Glyphs,
         simulated: bool,
         confirm_delay_ms: int,
         tolerance_ticks: int,
     ) -> None:
-        """``preview`` and ``quote`` are the engine's; ``confirm_delay_ms`` as in the settings."""
+        """``preview`` and ``quote`` are the engine's; ``confirm_delay_ms`` as in the settings.
+
+        ``watch`` keeps the quotes of what is reviewed alive; it is told of nothing once the question is over.
+        """
         title = f"Review {subject.title} - {subject.venue}"
         super().__init__(title, glyphs=glyphs, simulated=simulated, agree="Send", cancel="Cancel")
         self._ask = preview
         self._quote = quote
+        self._watch = watch
         self._clock = clock
-        self._session = ReviewSession(subject, delay_s=confirm_delay_ms / MILLISECONDS, tolerance_ticks=tolerance_ticks)
+        self._session = ReviewSession(
+            subject, delay_s=confirm_delay_ms / MILLISECONDS, tolerance_ticks=tolerance_ticks, quote_of=quote
+        )
         self._answered = False
 
     def on_mount(self) -> None:
@@ -50,7 +57,8 @@ class ReviewDialog(DeskDialog[Command]):
 
     def lines(self) -> list[Line]:
         """What is asked, as it stands now."""
-        return review_lines(self._session, self._live(), self.text_width, self._glyphs)
+        now = self._clock.monotonic()
+        return review_lines(self._session, self._live(), self.text_width, self._glyphs, now=now)
 
     def take_frame(self, frame: Frame) -> None:
         """Quote and drift go on while the question stands."""
@@ -65,8 +73,7 @@ class ReviewDialog(DeskDialog[Command]):
         live = self._live()
         verdict = self._session.verdict(self._clock.monotonic(), live)
         if verdict is Verdict.SEND:
-            self._answered = True
-            self.dismiss(self._session.command)
+            self._answer(self._session.command)
         elif verdict is Verdict.REPRICE:
             self._session.reprice(live)
             self.write()
@@ -75,8 +82,16 @@ class ReviewDialog(DeskDialog[Command]):
     def action_cancel(self) -> None:
         """Leave; a second key in the same moment finds nothing to answer."""
         if not self._answered:
-            self._answered = True
-            self.dismiss(None)
+            self._answer(None)
+
+    def _answer(self, command: Command | None) -> None:
+        self._answered = True
+        self._watch(frozenset())
+        self.dismiss(command)
+
+    @staticmethod
+    def _tokens_of(preview: Preview) -> frozenset[int]:
+        return frozenset(token for token in (preview.token, *(leg.token for leg in preview.legs)) if token is not None)
 
     def _live(self) -> Quote | None:
         preview = self._session.preview
@@ -99,7 +114,10 @@ class ReviewDialog(DeskDialog[Command]):
         except WorkstationError as error:
             self._session.failed(str(error))
         else:
-            self._session.priced(preview, self._quote(preview.token) if preview.token is not None else None)
+            live = self._quote(preview.token) if preview.token is not None else None
+            self._session.priced(preview, live, self._clock.monotonic())
+            if not self._answered:
+                self._watch(self._tokens_of(preview))
         self._offer_send()
         self.write()
         self.call_after_refresh(self._painted)

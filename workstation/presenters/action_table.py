@@ -129,7 +129,7 @@ def _desk() -> Iterable[Action]:
         "A",
         "arm",
         "screen.prefix('A')",
-        "Then c: keys may send after a review (CONFIRM).",
+        "Then c: keys may send after a review (CONFIRM). h, lots, Enter: B and S send at once (HOT).",
         line=True,
         palette=False,
     )
@@ -168,6 +168,24 @@ def _chain() -> Iterable[Action]:
     )
     yield action_of(
         chain, "buy", "b", "buy", "screen.draft('BUY')", "Draft a purchase at the cursor; 2b is two lots.", line=True
+    )
+    yield action_of(
+        chain,
+        "stroke_buy",
+        "B",
+        "buy now",
+        "screen.stroke('BUY')",
+        "Buy at the touch: HOT sends at once, CONFIRM opens the review, READ says no.",
+        palette=False,
+    )
+    yield action_of(
+        chain,
+        "stroke_sell",
+        "S",
+        "sell now",
+        "screen.stroke('SELL')",
+        "Sell at the touch: HOT sends at once, CONFIRM opens the review, READ says no.",
+        palette=False,
     )
     yield action_of(
         chain, "review", "enter", "review", "screen.review", "Open the draft for review; Enter never sends.", line=True

@@ -17,7 +17,7 @@ from workstation.formatting import (
     volatility_points,
 )
 from workstation.presenters.lines import EMPTY, Line, Span, clean, cut, filled, width_of, wrapped
-from workstation.presenters.names import STATE_MARKS
+from workstation.presenters.names import HALTED, STATE_MARKS
 
 PERCENT = 100.0
 NAME_WIDTH = 15
@@ -32,18 +32,21 @@ SOURCES = {"parity": "black-76 on parity forward", "future": "black-76 on the fu
 def chain_title(header: ChainHeader, glyphs: Glyphs, *, short: bool) -> list[Line]:
     """The parts of the chain's title; ``short`` for 80 cells, where the figures have no line of their own."""
     label = f" {header.labels[0]}" if header.labels else ""
+    halted: list[Line] = [((HALTED, "attention bold"),)] if header.halt else []
     left = time_to_expiry(header.seconds_to_expiry, glyphs, short=short)
     day = expiry_day(header.expiry, spaced=not short)
     if short:
         return [
             ((f"{header.underlying}{label} {day} {left}", "bold"),),
+            *halted,
             ((f"fwd {forward_words(header, glyphs, words=False)}", ""),),
             ((f"IV {volatility(header.atm_volatility, glyphs)}", ""),),
             ((f"PCR oi {ratio(header.pcr_open_interest, glyphs)}", ""),),
         ]
     tail = "" if left == "expired" else " to expiry"
     source = SOURCES.get(header.forward_source, "no forward")
-    return [((f"{header.underlying}{label} {day}", "bold"),), ((f"{left}{tail}", ""),), ((source, "muted"),)]
+    name: Line = ((f"{header.underlying}{label} {day}", "bold"),)
+    return [name, *halted, ((f"{left}{tail}", ""),), ((source, "muted"),)]
 
 
 def chain_statistics(view: ChainView, width: int, glyphs: Glyphs) -> Line:
@@ -109,7 +112,7 @@ def figure_lines(view: ChainView, width: int, glyphs: Glyphs) -> list[Line]:
         first, *others = wrapped(words, max(1, width - NAME_WIDTH - 1))
         lines.append(((f" {name:<{NAME_WIDTH}}", "muted"), (first, "")))
         lines += [((" " * (NAME_WIDTH + 1), ""), (part, "")) for part in others]
-    reasons = [header.reason, f"smile: {header.smile_reason}" if header.smile_reason else ""]
+    reasons = [header.halt, header.reason, f"smile: {header.smile_reason}" if header.smile_reason else ""]
     for reason in filter(None, reasons):
         lines += [EMPTY, *(((f" {part}", "attention"),) for part in wrapped(reason, max(1, width - 2)))]
     return lines

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from engine.core.identifiers import OrderNumber
+from engine.core.identifiers import AccountId, OrderNumber
 from engine.core.instruments import ExpiryLabel, Instrument
 from engine.core.views import ChainKey, ChainView, UnderlyingView
 from engine.core.vocabulary import InstrumentKind, Mark
@@ -45,6 +45,8 @@ class DeskState:
     def __init__(self, mark: Mark) -> None:
         """Start on calls, valued at ``mark``, with nothing chosen."""
         self.mark = mark
+        self.account: AccountId | None = None
+        """The account that is looked at alone, and drafted for; ``None``: all of them, drafts are the first one's."""
         self.as_units = False
         self.columns = ColumnSet.TRADE
         self.key: ChainKey | None = None

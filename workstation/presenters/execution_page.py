@@ -10,7 +10,8 @@ from datetime import datetime
 
 import msgspec
 
-from engine.core.execution import BreakerView, DeadLetter, ExecutionHealth, LatencyView
+from engine.core.execution import BreakerView, DeadLetter, ExecutionHealth, JournalView, LatencyView
+from engine.core.identifiers import AccountId
 from engine.core.locks import LockView
 from engine.core.plans import PlanState, PlanView
 from engine.core.reconciling import Mismatch, MismatchState
@@ -66,6 +67,21 @@ class PageRow(msgspec.Struct, frozen=True, kw_only=True):
 
     row_id: int | str
     line: Line
+    account: AccountId | str = ""
+    """Whose it is."""
+
+
+def picture_of(picture: ExecutionPicture | None, only: AccountId | None) -> ExecutionPicture | None:
+    """What there is of one account; everything for ``None``."""
+    if picture is None or only is None:
+        return picture
+    return ExecutionPicture(
+        health=tuple(item for item in picture.health if item.account == only),
+        plans=tuple(view for view in picture.plans if view.record.account == only),
+        letters=tuple(letter for letter in picture.letters if letter.account == only),
+        triggers=tuple(gtt for gtt in picture.triggers if gtt.account == only),
+        differences=tuple(item for item in picture.differences if item.account == only),
+    )
 
 
 def part_counts(picture: ExecutionPicture | None, working: int) -> dict[int, tuple[int, bool]]:
@@ -83,8 +99,14 @@ def part_counts(picture: ExecutionPicture | None, working: int) -> dict[int, tup
         LETTERS: (len(picture.letters), bool(picture.letters)),
         TRIGGERS: (len(standing), lost),
         DIFFERENCES: (len(open_items), bool(open_items)),
-        FIGURES: (0, any(breaker.state != CLOSED for item in picture.health for breaker in item.breakers)),
+        FIGURES: (0, any(map(_calls, picture.health))),
     }
+
+
+def _calls(health: ExecutionHealth) -> bool:
+    """Whether the limits of an account ask for something."""
+    is_behind = health.journal is not None and health.journal.is_behind
+    return is_behind or any(breaker.state != CLOSED for breaker in health.breakers)
 
 
 def tab_line(counts: dict[int, tuple[int, bool]], chosen: int, width: int, *, with_figures: bool) -> Line:
@@ -109,7 +131,10 @@ def plan_rows(plans: Sequence[PlanView], width: int, glyphs: Glyphs) -> list[Pag
             -view.record.number,
         ),
     )
-    return [PageRow(row_id=int(view.record.number), line=_plan(view, width, glyphs)) for view in ranked]
+    return [
+        PageRow(row_id=int(view.record.number), line=_plan(view, width, glyphs), account=view.record.account)
+        for view in ranked
+    ]
 
 
 def plan_lines(view: PlanView, width: int, glyphs: Glyphs) -> list[Line]:
@@ -156,7 +181,7 @@ def letter_rows(letters: Sequence[DeadLetter], width: int, glyphs: Glyphs) -> li
             (left(letter.cause.value or letter.order.state.value, STATE_WIDTH, glyphs), "attention"),
         ]
         spans.append((f" {clip(words, max(0, width - NUMBER_WIDTH - STATE_WIDTH - 3), glyphs)}", ""))
-        rows.append(PageRow(row_id=int(letter.number), line=filled(spans, width)))
+        rows.append(PageRow(row_id=int(letter.number), line=filled(spans, width), account=letter.account))
     return rows
 
 
@@ -172,14 +197,16 @@ def trigger_rows(triggers: Sequence[Gtt], width: int, glyphs: Glyphs) -> list[Pa
             f"T{price(leg.trigger_price, glyphs)} {leg.side.value} {whole(leg.quantity)} at {price(leg.price, glyphs)}"
             for leg in gtt.request.orders
         )
-        words = f"{gtt.request.kind.value} {gtt.request.instrument.tradingsymbol} {legs} {clean(gtt.message)}".rstrip()
+        outside = " outside" if gtt.is_outside else ""
+        kind = f"{gtt.request.kind.value}{outside}"
+        words = f"{kind} {gtt.request.instrument.tradingsymbol} {legs} {clean(gtt.message)}".rstrip()
         number = str(gtt.trigger_id) if gtt.trigger_id else glyphs.unknown
         spans: list[Span] = [
             (f" {left(number, NUMBER_WIDTH, glyphs)} ", "bold"),
             (left(gtt.status.value, STATE_WIDTH, glyphs), TRIGGER_TONES.get(gtt.status, "muted")),
             (f" {clip(words, max(0, width - NUMBER_WIDTH - STATE_WIDTH - 3), glyphs)}", ""),
         ]
-        rows.append(PageRow(row_id=gtt.trigger_id, line=filled(spans, width)))
+        rows.append(PageRow(row_id=gtt.trigger_id, line=filled(spans, width), account=gtt.account))
     return rows
 
 
@@ -196,7 +223,7 @@ def difference_rows(items: Sequence[Mismatch], now: datetime, width: int, glyphs
         ]
         room = width - NAME_WIDTH - STATE_WIDTH - NUMBER_WIDTH - 5
         spans.append((clip(clean(item.words), max(0, room), glyphs), ""))
-        rows.append(PageRow(row_id=item.mismatch_id, line=filled(spans, width)))
+        rows.append(PageRow(row_id=item.mismatch_id, line=filled(spans, width), account=item.account))
     return rows
 
 
@@ -236,6 +263,8 @@ def _health(health: ExecutionHealth, width: int, glyphs: Glyphs) -> list[Line]:
         words = f" too fast {health.rate_limited} times; {gauge.lowered_by} a second less, silent {gauge.paused_s:.1f}s"
         lines.append(((clip(words, width, glyphs), "attention"),))
     lines += [_breaker(item, width, glyphs) for item in health.breakers]
+    if health.journal is not None:
+        lines += journal_lines(health.journal, width)
     waiting = len(health.queue)
     lines.append(((f" queue {waiting}   on the wire {health.on_wire}", "" if waiting else "muted"),))
     lines += [
@@ -259,6 +288,18 @@ def _health(health: ExecutionHealth, width: int, glyphs: Glyphs) -> list[Line]:
     if not measured:
         lines.append(((" no order has been timed yet", "muted"),))
     return lines
+
+
+def journal_lines(journal: JournalView, width: int) -> list[Line]:
+    """Whether orders can be journalled, since when they cannot, and what the spool holds."""
+    held = f"spool {whole(journal.spooled)}"
+    if journal.away_since is not None:
+        words = f"journal AWAY since {clock_time(journal.away_since)}, {held}: {clean(journal.why)}"
+    elif journal.is_behind:
+        words = f"journal is back, not compared yet, {held}"
+    else:
+        return [((f" journal written   {held}", "muted"),)]
+    return [((f" {part}", "attention"),) for part in wrapped(words, max(1, width - 2))]
 
 
 def _standing(health: ExecutionHealth) -> str:

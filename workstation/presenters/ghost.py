@@ -22,10 +22,12 @@ from engine.core.commands import (
     SentenceError,
     SetMark,
     SetMode,
+    ShowAccount,
     ShowChain,
     ShowChart,
 )
 from workstation.formatting import Glyphs, age
+from workstation.presenters.eta import leaves_in
 from workstation.presenters.lines import EMPTY, Line, Span, clean, clip, cut
 
 CHOICES_MAX = 8
@@ -73,6 +75,8 @@ def wish_words(wish: ScreenWish) -> str:
     if isinstance(wish, ShowChart):
         length = "" if wish.interval is None else f", {wish.interval.minutes} minutes each"
         return f"shows the candles of {wish.instrument.tradingsymbol}{length}"
+    if isinstance(wish, ShowAccount):
+        return f"shows {'all accounts' if wish.account is None else f'{wish.account} alone'}"
     if isinstance(wish, GoTo):
         return f"goes to {wish.place}"
     if isinstance(wish, SetMark):
@@ -129,7 +133,7 @@ def _preview_lines(preview: Preview, width: int, glyphs: Glyphs) -> list[Line]:
         words = f"{count} check{'' if count == 1 else 's'} refuse{'s' if count == 1 else ''}: "
         reasons = "  ".join(clean(violation.message) for violation in preview.violations)
         return [first, (("   ", ""), (clip(words + reasons, width - 3, glyphs), "attention"))]
-    notes = "  ".join(clean(note) for note in preview.notes)
+    notes = "  ".join(clean(note) for note in (leaves_in(preview.eta_s), *preview.notes) if note)
     return [first, (("   ", ""), (clip(notes, width - 3, glyphs), "muted")) if notes else EMPTY]
 
 

@@ -10,8 +10,11 @@ from workstation.presenters.lines import Line, Span, cut, filled, spread, width_
 
 PANIC = "app.panic"
 """The action whose key stands at the right edge of every key line, whatever else has to give way."""
+HOT_LOTS = "A h"
+"""What is waited for between ``A h`` and Enter: a number of lots."""
 PREFIX_WORDS = {
-    "A": ("arm: c CONFIRM   Esc leave it",),
+    "A": ("arm: c CONFIRM   h HOT   Esc leave it",),
+    HOT_LOTS: ("HOT: the most lots of one stroke, then Enter   Esc leave it",),
     "w": ("pane: 1 chain  2 ticket  3 depth  4 strategies  5 orders  6 events",),
     "g": (
         "go: g top  d chain  s strategy  v volatility  t chart  o orders  e events  r replay  n room  h doctor  u rule",
@@ -39,7 +42,7 @@ def key_line(
     if prefix:
         own = (own_words or {}).get(prefix)
         forms = PREFIX_WORDS.get(prefix, ("",)) if own is None else (own,)
-        lead: Span = (f" {prefix} ", "key")
+        lead: Span = (f" {prefix} {count}{glyphs.ellipsis} " if count and prefix == HOT_LOTS else f" {prefix} ", "key")
         fitting = (words for words in forms if width_of((lead, (f" {words}", ""))) <= width)
         return filled((lead, (f" {next(fitting, forms[-1])}", "")), width)
     start: list[Span] = [(" ", "")]

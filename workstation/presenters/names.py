@@ -18,6 +18,8 @@ STATE_MARKS = {
 }
 """The mark between bid and ask; an unknown quote shows by having no figures."""
 
+HALTED = "HALTED"
+"""A market that may stand still by order of the exchange: a state of the market, never of a quote or of the feed."""
 STATE_WORDS = {
     QuoteState.UNKNOWN: "NO QUOTE",
     QuoteState.LIVE: "LIVE",
@@ -27,6 +29,9 @@ STATE_WORDS = {
     QuoteState.ONE_SIDED: "ONE-SIDED",
     QuoteState.CLOSED: "CLOSED",
 }
+
+NEVER_SENDS = frozenset({QuoteState.UNKNOWN, QuoteState.STALE, QuoteState.CLOSED})
+"""On these a new order is never sent from a dialog, however often ``y`` is pressed."""
 
 IV_REASONS = (
     "",

@@ -273,6 +273,11 @@ def engine_lines(view: OperationsView, width: int, glyphs: Glyphs) -> list[Line]
         lines += worded(view.instruments_note, "attention", width, "   ")
     lag, late = loop_lag(view, glyphs)
     lines.append(_fact("loop lag", f"{lag} at worst", "attention" if late else "", width, glyphs))
+    for journal in view.journals:
+        away = "written" if journal.away_since is None else f"AWAY since {clock_time(journal.away_since)}"
+        state = "back, not compared yet" if journal.is_behind and journal.away_since is None else away
+        words = f"{journal.account} {state}, spool {whole(journal.spooled)}"
+        lines.append(_fact("journal", words, "attention" if journal.is_behind else "", width, glyphs))
     for sentence in view.degraded:
         lines += worded(f"! {sentence}", "attention", width)
     if not view.degraded:

@@ -12,16 +12,17 @@ from enum import StrEnum
 
 import msgspec
 
-from engine.core.commands import Command, ModifyOrder, PlaceOrder, Preview
+from engine.core.commands import Command, ModifyOrder, PlaceBasket, PlaceOrder, Preview
+from engine.core.plans import LegPreview
 from engine.core.quotes import Quote
 from engine.core.vocabulary import QuoteState, Side
 from workstation.formatting import Glyphs, age, decimal_text, lots, money_exact, price, signed_price
+from workstation.presenters.basket_review import QuoteOf, leg_lines, legs_objection, live_quote, margin_words
 from workstation.presenters.draft import PricePolicy, adverse_move, policy_price
+from workstation.presenters.eta import leaves_in
 from workstation.presenters.lines import EMPTY, Line, clean, wrapped
-from workstation.presenters.names import STATE_WORDS
+from workstation.presenters.names import NEVER_SENDS, STATE_WORDS
 
-NEVER_SENDS = frozenset({QuoteState.UNKNOWN, QuoteState.STALE, QuoteState.CLOSED})
-"""On these a new order is never sent from a dialog, however often ``y`` is pressed."""
 LABEL_WIDTH = 10
 
 
@@ -51,9 +52,20 @@ class Verdict(StrEnum):
 class ReviewSession:
     """The state of one review dialog. Times are monotonic seconds."""
 
-    def __init__(self, subject: ReviewSubject, *, delay_s: float, tolerance_ticks: int) -> None:
-        """``y`` counts ``delay_s`` after paint; the touch may move ``tolerance_ticks`` against the order."""
+    def __init__(
+        self,
+        subject: ReviewSubject,
+        *,
+        delay_s: float,
+        tolerance_ticks: int,
+        quote_of: QuoteOf = lambda _: None,
+    ) -> None:
+        """``y`` counts ``delay_s`` after paint; the touch may move ``tolerance_ticks`` against the order.
+
+        ``quote_of`` tells the living quotes of a basket's legs.
+        """
         self.subject = subject
+        self.quote_of = quote_of
         self.command: Command = subject.command
         self.preview: Preview | None = None
         self.trouble = ""
@@ -62,7 +74,10 @@ class ReviewSession:
         """Why it was asked again."""
         self._basis: Quote | None = None
         self._delay_s = delay_s
+        self._tolerance_ticks = tolerance_ticks
         self._tolerance = tolerance_ticks * subject.tick
+        self._priced_at: float | None = None
+        self._waived_legs: dict[int, QuoteState] = {}
         self._painted_at: float | None = None
         self._waived: QuoteState | None = None
 
@@ -71,9 +86,20 @@ class ReviewSession:
         """Whether there is a Send at all."""
         return self.preview is not None and not self.preview.violations and not self.trouble
 
-    def priced(self, preview: Preview, live: Quote | None) -> None:
-        """Take the answer of the engine; ``y`` counts only once this has been painted."""
+    @property
+    def legs(self) -> tuple[LegPreview, ...]:
+        """Those of a basket, once it is priced."""
+        return () if self.preview is None else self.preview.legs
+
+    def eta_words(self, now: float) -> str:
+        """When the last of its orders could leave, counted from when that was worked out."""
+        preview, since = self.preview, self._priced_at
+        return "" if preview is None or since is None else leaves_in(preview.eta_s, waited_s=now - since)
+
+    def priced(self, preview: Preview, live: Quote | None, now: float = 0.0) -> None:
+        """Take the answer of the engine at ``now``; ``y`` counts only once this has been painted."""
         self.preview = preview
+        self._priced_at = now
         self.trouble = ""
         self._basis = preview.quote if preview.quote is not None else live
         self._painted_at = None
@@ -103,6 +129,10 @@ class ReviewSession:
         self.remark = self._objection(live)
         if live is not None and live.state not in NEVER_SENDS:
             self._waived = live.state
+        seen = [live_quote(leg, self.quote_of) for leg in self.legs]
+        self._waived_legs = {
+            quote.token: quote.state for quote in seen if quote is not None and quote.state not in NEVER_SENDS
+        }
         self.preview = None
         self._painted_at = None
         request = self.command.request if isinstance(self.command, PlaceOrder) else None
@@ -129,6 +159,10 @@ class ReviewSession:
 
     def _objection(self, live: Quote | None) -> str:
         """Why the present quote does not carry what is on the screen; empty when it does."""
+        if isinstance(self.command, PlaceBasket):
+            return legs_objection(
+                self.legs, self.quote_of, tolerance_ticks=self._tolerance_ticks, waived=self._waived_legs
+            )
         if not isinstance(self.command, PlaceOrder | ModifyOrder) or (self._basis is None and live is None):
             return ""
         if live is None:
@@ -147,8 +181,10 @@ class ReviewSession:
         return ""
 
 
-def review_lines(session: ReviewSession, live: Quote | None, width: int, glyphs: Glyphs) -> list[Line]:
-    """The body of the dialog; the consequence stands first, so that it is seen on the smallest screen."""
+def review_lines(
+    session: ReviewSession, live: Quote | None, width: int, glyphs: Glyphs, *, now: float = 0.0
+) -> list[Line]:
+    """The body of the dialog at ``now``; the consequence stands first, so that it is seen on the smallest screen."""
     preview = session.preview
     if session.trouble:
         return [*_paragraph(session.trouble, width, "attention"), EMPTY, (("Nothing can be sent.", ""),)]
@@ -158,7 +194,13 @@ def review_lines(session: ReviewSession, live: Quote | None, width: int, glyphs:
     lines = _paragraph(preview.sentence, width, "bold")
     lines.append(EMPTY)
     lines += _order_lines(preview, glyphs)
+    if preview.legs:
+        lines += [*leg_lines(preview.legs, session.quote_of, width, glyphs), EMPTY]
     lines += _money_lines(preview, glyphs)
+    if preview.margin_paths is not None:
+        first, *others = margin_words(preview.margin_paths, glyphs)
+        lines += _labelled("margin", first, width, "")
+        lines += [line for words in others for line in _labelled("", words, width, "muted")]
     if preview.charge_notes:
         lines += _labelled("charges", " ".join(preview.charge_notes), width, "")
     for note in preview.notes:
@@ -175,6 +217,8 @@ def review_lines(session: ReviewSession, live: Quote | None, width: int, glyphs:
         count = len(preview.notes)
         notes = f", {count} note{'' if count == 1 else 's'}" if count else ""
         lines += _labelled("checks", f"all pass{notes}", width, "")
+    if leaves := session.eta_words(now):
+        lines += _labelled("limits", f"{leaves}, behind what waits", width, "attention")
     if session.remark:
         lines += _paragraph(f"Asked again: {session.remark}.", width, "attention")
     return [*lines, EMPTY]
@@ -219,7 +263,7 @@ def _money_lines(preview: Preview, glyphs: Glyphs) -> list[Line]:
     if preview.round_trip_charges is not None:
         both = money_exact(preview.round_trip_charges, glyphs).lstrip("+")
         lines.append(((" " * LABEL_WIDTH, "muted"), (f"{both} for the round trip, leaving at the touch", "")))
-    if preview.margin is not None:
+    if preview.margin is not None and preview.margin_paths is None:
         words = f"{money_exact(preview.margin, glyphs).lstrip('+')}, as the broker says"
         lines.append((("margin".ljust(LABEL_WIDTH), "muted"), (words, "")))
     if preview.impact is not None and preview.impact.levels:

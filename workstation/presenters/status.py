@@ -6,6 +6,7 @@ and ages never do. Ages go on even if the engine's picture does not change.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ from engine.core.locks import LockKind, LockView
 from engine.core.views import DeskView, FeedView, StatusView, StripItem
 from engine.core.vocabulary import Mark, Mode, QuoteState, Venue
 from workstation.formatting import (
+    SECONDS_PER_MINUTE,
     Glyphs,
     age,
     clock_time,
@@ -28,7 +30,7 @@ from workstation.formatting import (
     whole_percent,
 )
 from workstation.presenters.lines import Line, Span, clean, clip, cut, filled, merged, spread, width_of
-from workstation.presenters.names import STATE_WORDS, price_state_mark
+from workstation.presenters.names import HALTED, STATE_WORDS, price_state_mark
 from workstation.presenters.replay_words import replay_forms
 from workstation.presenters.settings import TerminalSettings
 
@@ -51,6 +53,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     screen_lag_ms: float
     frozen_s: float | None = None
     """How long the picture has been frozen by the trader."""
+    alone: bool = False
+    """One of several accounts is looked at alone."""
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -66,11 +70,17 @@ def is_simulated(venue: Venue) -> bool:
     return venue is not Venue.LIVE
 
 
-def mode_word(status: StatusView) -> tuple[str, str]:
-    """The mode and its tone; a terminal of an engine that may not send says VIEW."""
+def mode_word(status: StatusView, picture_age_s: float = 0.0) -> tuple[str, str]:
+    """The mode of this seat and its tone, HOT with what is left of it: ``HOT 12:31``; a terminal of an engine that may
+    not send says VIEW. ``picture_age_s`` is how old the figures are.
+    """
     if not status.writer:
         return "VIEW", "read"
-    return status.mode.value, MODE_TONES[status.mode]
+    word = status.mode.value
+    if status.mode is Mode.HOT and status.hot_left_s is not None:
+        left = max(0, math.ceil(status.hot_left_s - picture_age_s))
+        word += f" {left // SECONDS_PER_MINUTE}:{left % SECONDS_PER_MINUTE:02d}"
+    return word, MODE_TONES[status.mode]
 
 
 def status_lines(
@@ -122,6 +132,8 @@ def small_lines(desk: DeskView | None, mark: Mark, width: int, height: int, glyp
     ]
     if desk.locks:
         lines.append(cut(((f" {lock_word(desk.locks)}", "danger"),), width))
+    if desk.status.halts:
+        lines.append(cut(((f" {HALTED}", "attention bold"),), width))
     if desk.status.unknown_orders:
         lines.append(cut(((f" {desk.status.unknown_orders} unknown", "attention"),), width))
     room = max(0, height - len(lines) - 1)
@@ -138,10 +150,11 @@ def _venue_tone(status: StatusView) -> str:
     return "simulated" if is_simulated(status.venue) else "live"
 
 
-def _accounts_words(status: StatusView) -> str:
-    """The account in view, whose figures these are, and how many there are beside it."""
+def _accounts_words(status: StatusView, *, alone: bool = False) -> str:
+    """The account in view, whose figures these are, and how many there are beside it, or that it is seen alone."""
     others = len(status.accounts) - 1
-    return clean(status.account) + (f" +{others}" if others > 0 else "")
+    beside = " alone" if alone else f" +{others}"
+    return clean(status.account) + (beside if others > 0 else "")
 
 
 def _sign_tone(value: float | Decimal | None) -> str:
@@ -164,12 +177,13 @@ def _first_left(
     status: StatusView, moment: Moment, glyphs: Glyphs, settings: TerminalSettings, locks: Sequence[LockView]
 ) -> list[Field]:
     venue: Span = (f" {status.venue.value.upper()} ", _venue_tone(status))
-    word, tone = mode_word(status)
+    word, tone = mode_word(status, moment.picture_age_s)
     locked = lock_word(locks)
     head: Line = (venue, (" ", ""), (f" {word} ", tone))
     if locked:
         head = (*head, (" ", ""), (f" {locked} ", "danger"))
-    name, account = clip(clean(status.account_name), NAME_WIDTH_MAX, glyphs), _accounts_words(status)
+    name = clip(clean(status.account_name), NAME_WIDTH_MAX, glyphs)
+    account = _accounts_words(status, alone=moment.alone)
     plain: Line = (*head, (f" {account}", ""))
     identity: tuple[Line, ...] = ((*head, (f" {name} {account}", "")), plain) if name and name != account else (plain,)
     # Whoever looks at a tape is told so, with its speed and state, at every width.
@@ -191,18 +205,21 @@ def _session(status: StatusView, moment: Moment, glyphs: Glyphs) -> tuple[Line, 
         word += " extended"
     # A tape's speed stands beside its state already.
     speed = "" if session.speed == 1 or status.venue is Venue.REPLAY else f" {session.speed:g}x"
-    head: Span = (f"{word}{speed}", tone)
+    # A halted market is no dead feed: it is told of the session, and never leaves the line.
+    halted: Line = ((" ", ""), (HALTED, "attention bold")) if status.halts else ()
+    head: Line = ((f"{word}{speed}", tone), *halted)
+    last: Line = halted[1:]
     if session.next_event_at is None:
-        return ((head,), (head,), (head,), (head,), ())
+        return (head, head, head, head, last)
     left = countdown((session.next_event_at - moment.market_now).total_seconds(), glyphs)
     when = f"{clock_time(session.next_event_at)[:5]} "
     event = clean(session.next_event)
     return (
-        (head, (f", {when}{event} in {left}", "")),
-        (head, (f", {event} {left}", "")),
-        (head, (f" {left}", "")),
-        (head,),
-        (),
+        (*head, (f", {when}{event} in {left}", "")),
+        (*head, (f", {event} {left}", "")),
+        (*head, (f" {left}", "")),
+        head,
+        last,
     )
 
 

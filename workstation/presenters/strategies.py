@@ -47,13 +47,16 @@ class StrategyColumns(msgspec.Struct, frozen=True):
     name: int
     net: bool
     realised: bool
+    greeks: bool = True
 
 
 def strategy_columns(width: int) -> StrategyColumns:
-    """Choose columns for ``width`` cells."""
+    """Choose columns for ``width`` cells; Greeks leave before a figure would be cut."""
     net, realised = width >= NET_FROM_WIDTH, width >= REALISED_FROM_WIDTH
-    used = NUMBER_WIDTH + LEGS_WIDTH + (3 + net + realised) * MONEY_WIDTH + 2 * GREEK_WIDTH + 2
-    return StrategyColumns(width, min(max(width - used, NAME_WIDTH_LEAST), NAME_WIDTH_MOST), net, realised)
+    used = NUMBER_WIDTH + LEGS_WIDTH + (3 + net + realised) * MONEY_WIDTH
+    greeks = used + 2 * GREEK_WIDTH + NAME_WIDTH_LEAST <= width
+    used += (2 * GREEK_WIDTH if greeks else 0) + 2
+    return StrategyColumns(width, min(max(width - used, NAME_WIDTH_LEAST), NAME_WIDTH_MOST), net, realised, greeks)
 
 
 def rows_wanted(strategies: Sequence[StrategyValue], expanded: frozenset[int]) -> int:
@@ -76,7 +79,7 @@ def strategies_heading(mark: Mark, columns: StrategyColumns, glyphs: Glyphs) -> 
     if columns.realised:
         spans.append(("Realised".rjust(MONEY_WIDTH), "header"))
     greeks = (f"{glyphs.delta} {glyphs.rupee}/pt", f"{glyphs.theta} {glyphs.rupee}/d")
-    spans += [(text.rjust(GREEK_WIDTH), "header") for text in greeks]
+    spans += [(text.rjust(GREEK_WIDTH), "header") for text in greeks if columns.greeks]
     return filled(spans, columns.width, "header")
 
 
@@ -104,7 +107,7 @@ def strategy_rows(
             *_money(money_cells, glyphs),
             *_net(net[place], bool(value.partial.get(mark)), columns, glyphs),
             *_realised(realised[0][place], columns, glyphs),
-            *_greeks(value.delta, value.theta, glyphs),
+            *_greeks(value.delta, value.theta, columns, glyphs),
         ]
         rows.append(StrategyRow(("strategy", number, 0), filled(spans, columns.width)))
         if number in expanded:
@@ -131,7 +134,9 @@ def _total_row(
         *_money([(shown[mark][1], partial[mark]) for mark in Mark], glyphs),
         *_net(*net, columns, glyphs),
         *_realised(realised, columns, glyphs),
-        *_greeks(_sum([value.delta for value in strategies]), _sum([value.theta for value in strategies]), glyphs),
+        *_greeks(
+            _sum([value.delta for value in strategies]), _sum([value.theta for value in strategies]), columns, glyphs
+        ),
     ]
     return StrategyRow(TOTAL, filled([(text, f"{tone} bold".strip()) for text, tone in spans], columns.width))
 
@@ -169,7 +174,9 @@ def _realised(value: Decimal, columns: StrategyColumns, glyphs: Glyphs) -> list[
     return [(right(money(value, glyphs), MONEY_WIDTH), _tone(value))] if columns.realised else []
 
 
-def _greeks(delta: float | None, theta: float | None, glyphs: Glyphs) -> list[Span]:
+def _greeks(delta: float | None, theta: float | None, columns: StrategyColumns, glyphs: Glyphs) -> list[Span]:
+    if not columns.greeks:
+        return []
     return [(right(money(value, glyphs), GREEK_WIDTH), "") for value in (delta, theta)]
 
 

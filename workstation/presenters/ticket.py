@@ -25,6 +25,7 @@ from workstation.formatting import (
 )
 from workstation.presenters.desk_state import Selection
 from workstation.presenters.draft import Draft
+from workstation.presenters.eta import leaves_in
 from workstation.presenters.lines import EMPTY, Line, clip, wrapped
 from workstation.presenters.names import STATE_WORDS, contract_name, iv_input, iv_reason, state_of
 
@@ -129,6 +130,8 @@ def _preview_lines(preview: Preview, width: int, glyphs: Glyphs) -> list[Line]:
         plural = "" if preview.impact.levels == 1 else "s"
         average = price(preview.impact.average_price, glyphs)
         lines.append((("impact  ", "muted"), (f"{preview.impact.levels} level{plural}, avg {average}", "")))
+    if leaves := leaves_in(preview.eta_s):
+        lines.append((("limits  ", "muted"), (leaves, "attention")))
     if preview.violations:
         count = len(preview.violations)
         lines.append((("checks  ", "muted"), (f"{count} refuse{'s' if count == 1 else ''}", "attention")))

@@ -7,11 +7,14 @@ from functools import partial
 
 from engine.core.commands import Command, Interpretation, Quit, Receipt, ScreenWish
 from engine.core.errors import WorkstationError
+from workstation.presenters.eta import leaves_in
 from workstation.presenters.ghost import Ghost, completed, needs_review
 from workstation.screens.context import DeskContext
 from workstation.widgets.command_bar import CommandBar
 
 MILLISECONDS = 1000.0
+ASK_AGAIN_S = 1.0
+"""A sentence whose orders would have to wait for the broker's limits is looked at again so often."""
 LEAVE = "quit"
 """The sentence that must be understood without an engine."""
 
@@ -78,7 +81,7 @@ class BarControl:
     async def _look(self, text: str) -> None:
         context = self._context
         try:
-            interpretation = await context.engine.interpret(text)
+            interpretation = await context.engine.interpret(text, context.state.account)
         except WorkstationError as error:
             if self._enter_for == text and text.strip() == LEAVE:
                 # Without an engine no sentence is understood; whoever wants to leave is not kept.
@@ -96,13 +99,20 @@ class BarControl:
         if interpretation.command is None:
             return
         await context.clock.sleep(context.settings.ghost_delay_ms / MILLISECONDS)
+        while await self._price(interpretation, interpretation.command):
+            await context.clock.sleep(ASK_AGAIN_S)
+
+    async def _price(self, interpretation: Interpretation, command: Command) -> bool:
+        """Show what it would do; whether that is to be asked again: others send too, and it would have to wait."""
         try:
-            preview = await context.engine.preview(interpretation.command)
+            preview = await self._context.engine.preview(command)
         except WorkstationError as error:
             self.ghost = Ghost(interpretation=interpretation, trouble=str(error))
-            return
-        if self._bar.value == text:
-            self.ghost = Ghost(interpretation=interpretation, preview=preview)
+            return False
+        if self._bar.value != interpretation.text:
+            return False
+        self.ghost = Ghost(interpretation=interpretation, preview=preview)
+        return bool(leaves_in(preview.eta_s))
 
     def _act(self, interpretation: Interpretation) -> None:
         if interpretation.error is not None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
+import msgspec
+
 from engine.client import EngineClient
-from engine.core.commands import Command, Receipt
+from engine.core.commands import CancelOrders, Command, PlaceOrder, Receipt, Reconcile
 from engine.core.ports import Clock
 from engine.core.views import ChainView, DeskView
 from engine.core.vocabulary import Venue
 from workstation.actions import Registry
 from workstation.formatting import Glyphs
+from workstation.presenters.accounts import whose, whose_words
 from workstation.presenters.desk_state import DeskState, Notice
 from workstation.presenters.settings import TerminalSettings
 from workstation.presenters.status import is_simulated
@@ -81,12 +84,26 @@ class DeskContext:
 
     @property
     def venue_words(self) -> str:
-        """``LIVE main AB1234``, for dialogs."""
+        """``LIVE main AB1234``, for dialogs; the account that is looked at, ``4 accounts`` for all of several."""
         desk = self.picture.live_desk
         if desk is None:
             return ""
-        status = desk.status
-        return f"{status.venue.value.upper()} {status.account_name} {status.account}"
+        return f"{desk.status.venue.value.upper()} {whose_words(desk.status, self.state.account)}"
+
+    def venue_words_of(self, command: Command) -> str:
+        """The same for the account that a command is for."""
+        desk = self.picture.live_desk
+        if desk is None:
+            return ""
+        return f"{desk.status.venue.value.upper()} {whose_words(desk.status, whose(command, desk))}"
+
+    def addressed(self, command: Command) -> Command:
+        """The same for the account that is looked at alone, where it names none and would be the first's or all's."""
+        account = self.state.account
+        match command:
+            case PlaceOrder(account=None) | Reconcile(account=None) | CancelOrders(everything=True, account=None):
+                return msgspec.structs.replace(command, account=account)
+        return command
 
     def report(self, receipt: Receipt) -> None:
         """Say what became of a command."""

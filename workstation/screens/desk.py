@@ -14,6 +14,7 @@ from textual.widgets import Input
 
 from workstation.actions import Place
 from workstation.frames import Frame
+from workstation.presenters.accounts import desk_of
 from workstation.presenters.chart_choice import ChartTarget
 from workstation.presenters.layout import desk_layout
 from workstation.presenters.strategies import rows_wanted
@@ -47,6 +48,7 @@ class DeskScreen(RowActions):
         """Give the subscriptions back."""
         await self._watch.close()
         await self._quotes.close()
+        await self._orders.close()
 
     @property
     def focus_name(self) -> str:
@@ -171,7 +173,7 @@ class DeskScreen(RowActions):
 
     def _arrange(self, frame: Frame) -> None:
         """Give every pane its place when the size or the number of strategy rows changed."""
-        desk = frame.desk
+        desk = desk_of(frame.desk, self._shared.state.account)
         expanded = self._shared.state.expanded
         wanted = 0
         if desk is not None:

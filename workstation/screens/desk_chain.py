@@ -23,6 +23,12 @@ class ChainActions(DeskParts):
         lots = state.take_count(self._shared.settings.default_lots)
         self._orders.begin(state.selection(self._shared.picture.chain), Side(side), lots)
 
+    def action_stroke(self, side: str) -> None:
+        """One stroke at the cursor."""
+        state = self._shared.state
+        lots = state.take_count(0)
+        self._strokes.press(state.selection(self._shared.picture.chain), Side(side), lots)
+
     def action_review(self) -> None:
         """Open the draft for review."""
         self._shared.state.count = ""

@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
-from engine.core.commands import Command, GoTo, MoveTape, Quit, ScreenWish, SetMark, ShowChain, ShowChart
+from engine.core.commands import Command, GoTo, MoveTape, Quit, ScreenWish, SetMark, ShowAccount, ShowChain, ShowChart
 from workstation.dialogs.base import TextDialog
 from workstation.dialogs.review import ReviewDialog
+from workstation.presenters.accounts import accounts_of
 from workstation.presenters.chain import ChainRows
 from workstation.presenters.chart_choice import ChartTarget
 from workstation.presenters.layout import DeskLayout
@@ -26,6 +27,7 @@ from workstation.screens.painter import DeskPainter
 from workstation.screens.panes import PANE_OF_NAME, DeskPanes
 from workstation.screens.places import CHARTS, PLACE_OF_LETTER, STRATEGY
 from workstation.screens.quote_watch import QuoteWatch
+from workstation.screens.strokes import Strokes
 
 MILLISECONDS = 1000.0
 STRATEGY_SIGN = "#"
@@ -48,6 +50,7 @@ class DeskParts(KeysEverywhere):
         self._quotes = QuoteWatch(context)
         self._panes = DeskPanes.make(self._rows, context.settings.history_size)
         self._orders = OrderKeys(context, self._contracts, self._open_review)
+        self._strokes = Strokes(context, self._contracts, self._orders)
         self._bar = BarControl(context, self._panes.bar, review=self._orders.review_command, wish=self.do_wish)
         self._painter = DeskPainter(
             context,
@@ -88,6 +91,8 @@ class DeskParts(KeysEverywhere):
             self._watch.wish(ChainWish(underlying=wish.underlying, label=wish.expiry_label or ""))
         elif isinstance(wish, ShowChart):
             self._show_chart(wish)
+        elif isinstance(wish, ShowAccount):
+            self._show_account(wish)
         elif isinstance(wish, SetMark):
             self._shared.state.mark = wish.mark
         elif isinstance(wish, GoTo):
@@ -96,6 +101,18 @@ class DeskParts(KeysEverywhere):
             self._shared.tape.do(wish)
         elif isinstance(wish, Quit):
             self.app.call_later(self.app.run_action, "app.leave")
+
+    def _show_account(self, wish: ShowAccount) -> None:
+        desk = self._shared.picture.live_desk
+        known = accounts_of(desk.status) if desk is not None else ()
+        if wish.account is not None and wish.account not in known:
+            there = ", ".join(known) or "not known yet"
+            self._shared.notify(f"{wish.account} is no account of this engine; its accounts: {there}.", "attention")
+            return
+        # A draft was made, and checked, for the account that was looked at then.
+        self._orders.clear()
+        self._shared.state.account = wish.account if len(known) > 1 else None
+        self.forget()
 
     def _show_chart(self, wish: ShowChart) -> None:
         state = self._shared.state

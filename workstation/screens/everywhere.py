@@ -14,6 +14,7 @@ from workstation.actions import When
 from workstation.formatting import SECONDS_PER_MINUTE
 from workstation.frames import Frame
 from workstation.presenters.events import unread_events
+from workstation.presenters.keyline import HOT_LOTS
 from workstation.screens.context import DeskContext
 from workstation.screens.places import PLACE_OF_LETTER, STRATEGY, VOLATILITY
 
@@ -38,8 +39,13 @@ class KeysEverywhere(Screen[None], inherit_bindings=False):
 
     def second_key(self, prefix: str, key: str) -> bool:
         """The second key of a pair; whether it means anything here."""
+        state = self._shared.state
         if prefix == "A" and key == "c":
             self._shared.submit(SetMode(mode=Mode.CONFIRM), self._shared.report)
+        elif prefix == "A" and key == "h":
+            state.prefix, state.count = HOT_LOTS, ""
+        elif prefix == HOT_LOTS and key == "enter" and state.count:
+            self._shared.submit(SetMode(mode=Mode.HOT, lots=state.take_count()), self._shared.report)
         elif prefix == "g" and key in PLACE_OF_LETTER:
             self.go_over(PLACE_OF_LETTER[key])
         else:
@@ -54,13 +60,19 @@ class KeysEverywhere(Screen[None], inherit_bindings=False):
     def take_key(self, key: str, character: str | None) -> bool:
         """A key before any binding sees it: the second key of a pair, a digit of a count. Whether it was taken."""
         state = self._shared.state
+        if state.prefix == HOT_LOTS and _is_digit(character):
+            state.add_digit(character or "")
+            return True
         if state.prefix:
             prefix, state.prefix = state.prefix, ""
-            if not self.second_key(prefix, key) and key != "escape":
-                self._shared.notify(f"{prefix} {key} means nothing here; ? lists the keys.")
+            if not self.second_key(prefix, key):
+                if prefix == HOT_LOTS:
+                    state.count = ""
+                if key != "escape":
+                    self._shared.notify(f"{prefix} {key} means nothing here; ? lists the keys.")
             return True
-        if character is not None and character.isdecimal() and character.isascii():
-            state.add_digit(character)
+        if _is_digit(character):
+            state.add_digit(character or "")
             return True
         return False
 
@@ -137,3 +149,7 @@ class KeysEverywhere(Screen[None], inherit_bindings=False):
     def action_previous_pane(self) -> None:
         """The pane before the one with focus."""
         self.focus_previous()
+
+
+def _is_digit(character: str | None) -> bool:
+    return character is not None and character.isdecimal() and character.isascii()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -33,6 +34,7 @@ from engine.core.standing_triggers import Gtt
 from workstation.actions import Place
 from workstation.dialogs.review import ReviewDialog
 from workstation.frames import Frame
+from workstation.presenters.accounts import accounts_of, column_of, headed, names_rows
 from workstation.presenters.execution_page import (
     BOOK,
     DIFFERENCES,
@@ -47,6 +49,7 @@ from workstation.presenters.execution_page import (
     figure_lines,
     letter_rows,
     part_counts,
+    picture_of,
     plan_lines,
     plan_rows,
     tab_line,
@@ -95,7 +98,10 @@ class ExecutionScreen(PromptingScreen):
         self._explaining = ""
         self._basis: tuple[object, ...] = ()
         self._drawn_at = -REDRAW_S
+        self._whole: Seen[ExecutionPicture] | None = None
+        """The answer about all accounts; frozen, the one that was shown."""
         self._drawn: Seen[ExecutionPicture] | None = None
+        """What is shown of it."""
         self._contracts = ContractBook(context.engine, context.clock)
         self._orders = OrderKeys(context, self._contracts, self._open_review)
         self._picture: Reading[str, ExecutionPicture] = Reading(
@@ -129,16 +135,17 @@ class ExecutionScreen(PromptingScreen):
 
     def forget(self) -> None:
         """Look anew."""
-        self._drawn = None
+        self._whole = None
         self._basis = ()
 
     def paint(self, frame: Frame) -> None:
         """Ask for what is old, draw what is known. A frozen picture keeps what it showed."""
         if self._contracts.is_waiting:
             self._in_background(self._contracts.look_up, "contracts", False)
-        if self._shared.state.frozen_since is None or self._drawn is None:
+        if self._shared.state.frozen_since is None or self._whole is None:
             self._picture.want("")
-            self._drawn = self._picture.seen("")
+            self._whole = self._picture.seen("")
+        self._drawn = replace(self._whole, value=picture_of(self._whole.value, self._shared.state.account))
         wide = self.size.width >= SIDE_FROM_WIDTH
         if self._side.display != wide:
             self._side.display = wide
@@ -214,7 +221,8 @@ class ExecutionScreen(PromptingScreen):
 
     def action_cancel_all(self) -> None:
         """Review the cancelling of every working order."""
-        self._orders.review_command(CancelOrders(everything=True), "cancel every working order", lambda _: None)
+        command = self._shared.addressed(CancelOrders(everything=True))
+        self._orders.review_command(command, "cancel every working order", lambda _: None)
 
     def action_resolve(self) -> None:
         """Look the unknown order of the row up; anywhere else compare everything with the broker."""
@@ -222,7 +230,7 @@ class ExecutionScreen(PromptingScreen):
         if order is not None:
             self._orders.resolve(order)
         else:
-            self._send(Reconcile())
+            self._send(self._shared.addressed(Reconcile()))
 
     def action_send_again(self) -> None:
         """Review the sending again of a dead letter."""
@@ -348,12 +356,16 @@ class ExecutionScreen(PromptingScreen):
     def _rows(
         self, frame: Frame, orders: tuple[OrderRecord, ...], picture: ExecutionPicture | None, width: int
     ) -> list[Row]:
-        context, glyphs = self._shared, self._shared.glyphs
+        context, glyphs, desk = self._shared, self._shared.glyphs, self._shared.picture.desk
+        named = desk is not None and names_rows(desk.status, context.state.account)
+        whose = column_of(() if desk is None else accounts_of(desk.status), named=named)
+        width -= whose
         if self._part == BOOK:
             found = order_rows(
                 orders, width, frame.market_now, glyphs, as_units=context.state.as_units, find=self._contracts.find
             )
-            return [Row(row.row_id, row.line) for row in found]
+            owners = {int(order.number): order.account for order in orders}
+            return [Row(row.row_id, headed(row.line, whose, owners[row.row_id])) for row in found]
         if picture is None:
             return []
         rows: list[PageRow] = []
@@ -365,7 +377,7 @@ class ExecutionScreen(PromptingScreen):
             rows = trigger_rows(picture.triggers, width, glyphs)
         elif self._part == DIFFERENCES:
             rows = difference_rows(picture.differences, frame.market_now, width, glyphs)
-        return [Row(row.row_id, row.line) for row in rows]
+        return [Row(row.row_id, headed(row.line, whose, row.account)) for row in rows]
 
     def _empty_words(self, picture: ExecutionPicture | None) -> str:
         if self._part == BOOK:

@@ -11,11 +11,13 @@ import msgspec
 from engine.core.commands import (
     CancelOrders,
     Command,
+    ExitPositions,
+    MakePlan,
+    PlaceBasket,
     PlaceOrder,
     Preview,
     Receipt,
     ResolveUnknown,
-    SetMode,
 )
 from engine.core.errors import WorkstationError
 from engine.core.orders import OrderRecord, OrderState
@@ -24,10 +26,16 @@ from engine.core.vocabulary import Mode, Side
 from workstation.dialogs.review import ReviewDialog
 from workstation.presenters.desk_state import Selection
 from workstation.presenters.draft import Draft, PricePolicy, modification, new_draft
+from workstation.presenters.eta import leaves_in
 from workstation.presenters.review import ReviewSubject
 from workstation.screens.context import DeskContext
 from workstation.screens.contracts import ContractBook
+from workstation.screens.quote_watch import QuoteWatch
 
+KEYED = PlaceOrder | PlaceBasket | ExitPositions | MakePlan
+"""Commands that a key makes once."""
+ASK_AGAIN_S = 1.0
+"""A draft that would have to wait for the broker's limits is looked at again so often."""
 Open = Callable[[ReviewDialog, Callable[[Command | None], None]], None]
 """Put a dialog on the screen, at once."""
 
@@ -49,9 +57,15 @@ class OrderKeys:
         self._context = context
         self._contracts = contracts
         self._open = open_dialog
+        self._reviewed = QuoteWatch(context)
         self._pending: PendingDraft | None = None
+        self._asked_at = 0.0
         self.preview: Preview | None = None
         """What the draft would do."""
+
+    async def close(self) -> None:
+        """Give the quotes of a review up."""
+        await self._reviewed.close()
 
     @property
     def draft(self) -> Draft | None:
@@ -70,7 +84,8 @@ class OrderKeys:
             self._context.notify("The contract is being looked up.")
 
     def settle(self) -> None:
-        """Finish a draft whose contract has become known. Called by every frame."""
+        """Finish a draft whose contract has become known, and keep the wait of a draft true. Called by every frame."""
+        self._ask_again()
         pending = self._pending
         if pending is None:
             return
@@ -133,8 +148,12 @@ class OrderKeys:
         self._context.submit(CancelOrders(numbers=(order.number,)), self._context.report)
 
     def cancel_all(self) -> None:
-        """Review the cancelling of every working order."""
-        self.review_command(CancelOrders(everything=True), "cancel every working order", lambda _: None)
+        """Review the cancelling of every working order; HOT cancels at once, because that takes risk away."""
+        desk, command = self._context.picture.live_desk, self._context.addressed(CancelOrders(everything=True))
+        if desk is not None and desk.status.mode is Mode.HOT:
+            self._context.submit(command, self._context.report)
+            return
+        self.review_command(command, "cancel every working order", lambda _: None)
 
     def resolve(self, order: OrderRecord | None) -> None:
         """Look an unknown order up now."""
@@ -144,10 +163,6 @@ class OrderKeys:
             self._context.notify(f"o{order.number} is {order.state.value}: its outcome is known.")
             return
         self._context.submit(ResolveUnknown(number=order.number), self._context.report)
-
-    def arm(self, mode: Mode) -> None:
-        """Set the mode."""
-        self._context.submit(SetMode(mode=mode), self._context.report)
 
     def review(self) -> None:
         """Open the draft for review."""
@@ -168,7 +183,7 @@ class OrderKeys:
         if draft.order is not None and draft.price == draft.order.request.price:
             self._context.notify("The draft changes nothing yet: + and - move its price.")
             return
-        command = draft.command(self._context.new_key())
+        command = self._context.addressed(draft.command(self._context.new_key()))
         subject = self._subject(command, "of a draft", draft)
         self._show(subject, self._draft_sent)
 
@@ -177,7 +192,7 @@ class OrderKeys:
         self._show(self._subject(_with_key(command, self._context.new_key), title, None), done)
 
     def _subject(self, command: Command, title: str, draft: Draft | None) -> ReviewSubject:
-        venue = self._context.venue_words
+        venue = self._context.venue_words_of(command)
         if draft is None or draft.order is not None:
             tick = draft.instrument.tick_size if draft is not None else self._tick_of(command)
             return ReviewSubject(command=command, title=title, venue=venue, tick=tick)
@@ -210,6 +225,7 @@ class OrderKeys:
             subject,
             preview=context.engine.preview,
             quote=context.engine.quote,
+            watch=self._reviewed.wish,
             clock=context.clock,
             glyphs=context.glyphs,
             simulated=context.simulated,
@@ -232,21 +248,31 @@ class OrderKeys:
         if draft.price is not None:
             self._context.run(partial(self._ask, draft), "draft", True)
 
+    def _ask_again(self) -> None:
+        """Others send too: how long a draft would wait is asked anew while it would."""
+        draft, now = self.draft, self._context.clock.monotonic()
+        if draft is None or self.preview is None or not leaves_in(self.preview.eta_s):
+            return
+        if now - self._asked_at >= ASK_AGAIN_S:
+            self._asked_at = now
+            self._context.run(partial(self._ask, draft), "draft", True)
+
     async def _ask(self, draft: Draft) -> None:
         """Have the draft checked for the ticket; the key of a look is never the key of an order."""
         if draft.order is not None and draft.price == draft.order.request.price:
             return
         try:
-            preview = await self._context.engine.preview(draft.command(None))
+            preview = await self._context.engine.preview(self._context.addressed(draft.command(None)))
         except WorkstationError as error:
             self._context.notify(str(error), "attention")
             return
         if self.draft is draft:
             self.preview = preview
+            self._asked_at = self._context.clock.monotonic()
 
 
 def _with_key(command: Command, new_key: Callable[[], str]) -> Command:
-    """A new order gets its key when its review is opened, so that one review can make one order only."""
-    if isinstance(command, PlaceOrder) and command.idempotency_key is None:
+    """What is made gets its key when its review is opened, so that one review can make it once only."""
+    if isinstance(command, KEYED) and command.idempotency_key is None:
         return msgspec.structs.replace(command, idempotency_key=new_key())
     return command

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from engine.core.identifiers import InstrumentKey
 from engine.core.views import ChainView, DeskView
 from workstation.actions import Place
 from workstation.formatting import expiry_day, strike
 from workstation.frames import Frame
+from workstation.presenters.accounts import (
+    HEADING,
+    OwnContracts,
+    accounts_of,
+    chain_of,
+    column_of,
+    desk_of,
+    headed,
+    names_rows,
+    own_contracts,
+)
 from workstation.presenters.chain import ChainRows
 from workstation.presenters.chain_columns import ColumnSet
 from workstation.presenters.chain_header import chain_statistics, chain_title
@@ -57,8 +69,12 @@ class DeskPainter:
         self._drawn: dict[str, tuple[object, ...]] = {}
         self._behind = False
         """Whether pictures went by undrawn: what changed in them is not known any more."""
-        self._behind = False
-        """Whether pictures went by undrawn: what changed in them is not known any more."""
+        self._whole: DeskView | None = None
+        """The drawn desk of all accounts."""
+        self._own: OwnContracts | None = None
+        """What the account that is looked at has of contracts; ``None``: the chain says it itself."""
+        self._engines_chain: ChainView | None = None
+        """The newest picture of the chain as the engine gave it."""
 
     def paint(self, frame: Frame, layout: DeskLayout, focus: str) -> None:
         """Draw what differs from the frame before."""
@@ -89,8 +105,9 @@ class DeskPainter:
         picture.live_desk = frame.desk
         picture.trouble = frame.trouble
         state = self._context.state
-        if state.frozen_since is None or picture.desk is None:
-            picture.desk = frame.desk
+        if state.frozen_since is None or self._whole is None:
+            self._whole = frame.desk
+        picture.desk = desk_of(self._whole, state.account)
         if picture.chain is not None and picture.chain.key != state.key:
             picture.chain = None
             self._rows.clear()
@@ -101,8 +118,27 @@ class DeskPainter:
         if (self._rows.as_units, self._rows.columns) != (state.as_units, state.columns):
             self._rows.as_units, self._rows.columns = state.as_units, state.columns
             grid.update_rows(None)
-        if frame.chain is not None and frame.chain.key == state.key:
-            self._take_chain(frame.chain, frame.monotonic)
+        chain = frame.chain
+        if chain is not None and chain.key == state.key:
+            self._engines_chain = chain
+        elif self._engines_chain is not None and self._engines_chain.key != state.key:
+            self._engines_chain = None
+        own = self._own_contracts()
+        if own != self._own:
+            self._own, chain = own, self._engines_chain
+        if chain is not None and chain.key == state.key:
+            self._take_chain(chain if own is None else chain_of(chain, own), frame.monotonic)
+
+    def _own_contracts(self) -> OwnContracts | None:
+        """Positions and orders for the chain's own columns, where they are not the first account's."""
+        desk, account = self._context.picture.desk, self._context.state.account
+        if desk is None or account is None or account == accounts_of(desk.status)[0]:
+            return None
+        return own_contracts(desk, self._token_of)
+
+    def _token_of(self, key: InstrumentKey) -> int | None:
+        instrument = self._contracts.find(key)
+        return None if instrument is None else instrument.token
 
     def _take_chain(self, chain: ChainView, now: float) -> None:
         """Draw what changed in a newer picture of the chain, unless the picture is frozen."""
@@ -192,10 +228,12 @@ class DeskPainter:
     def _paint_strategies(self, desk: DeskView, layout: DeskLayout, focus: str) -> None:
         context, state = self._context, self._context.state
         focused = focus == "strategies"
-        basis = (desk.strategies, layout, state.mark, state.expanded, state.as_units, focused, self._contracts.version)
+        version, whose = self._contracts.version, self._column(desk)
+        basis = (desk.strategies, layout, state.mark, state.expanded, state.as_units, focused, version, whose)
         if self._same("strategies", basis):
             return
-        columns = strategy_columns(layout.width)
+        columns = strategy_columns(layout.width - whose)
+        owners = {int(value.strategy.number): value.strategy.account for value in desk.strategies}
         rows = strategy_rows(
             desk.strategies,
             columns,
@@ -210,20 +248,28 @@ class DeskPainter:
         name = title(4, "Strategies", focused=focused)
         head = [
             self._rule([name, ((words, "muted"),)], layout.width, joints=joints),
-            strategies_heading(state.mark, columns, context.glyphs),
+            headed(strategies_heading(state.mark, columns, context.glyphs), whose, HEADING, "header"),
         ]
-        self._panes.strategies.show_list(head, [Row(row.row_id, row.line) for row in rows])
+        self._panes.strategies.show_list(
+            head, [Row(row.row_id, headed(row.line, whose, owners.get(row.row_id[1], ""))) for row in rows]
+        )
+
+    def _column(self, desk: DeskView) -> int:
+        """Cells of the column that says whose rows are; 0 where nobody has to be told."""
+        return column_of(accounts_of(desk.status), named=names_rows(desk.status, self._context.state.account))
 
     def _paint_orders(self, desk: DeskView, frame: Frame, layout: DeskLayout, focus: str) -> None:
         context, state = self._context, self._context.state
         focused = focus == "orders"
         second = frame.market_now.replace(microsecond=0) if desk.status.unknown_orders else None
-        basis = (desk.orders, layout, state.as_units, focused, self._contracts.version, second)
+        whose = self._column(desk)
+        basis = (desk.orders, layout, state.as_units, focused, self._contracts.version, second, whose)
         if self._same("orders", basis):
             return
+        owners = {int(order.number): order.account for order in desk.orders}
         rows = order_rows(
             sorted_orders(desk.orders),
-            layout.orders_width,
+            layout.orders_width - whose,
             frame.market_now,
             context.glyphs,
             as_units=state.as_units,
@@ -236,7 +282,9 @@ class DeskPainter:
             head = [self._rule([name, *orders_title(desk.orders)], layout.orders_width, joints=joints)]
         elif not rows:
             head = [((" no orders today", "muted"),)]
-        self._panes.orders.show_list(head, [Row(row.row_id, row.line) for row in rows])
+        self._panes.orders.show_list(
+            head, [Row(row.row_id, headed(row.line, whose, owners[row.row_id])) for row in rows]
+        )
 
     def _paint_events(self, desk: DeskView, layout: DeskLayout, focus: str) -> None:
         if not layout.side:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from workstation.frames import Frame
+from workstation.presenters.accounts import desk_of
 from workstation.presenters.lines import Line, clip, cut
 from workstation.presenters.status import Moment, status_lines
 from workstation.screens.context import DeskContext
@@ -12,7 +13,7 @@ from workstation.screens.context import DeskContext
 
 def standing_status(context: DeskContext, frame: Frame, width: int) -> list[Line]:
     """The two status lines, always of the living picture; before the first one, why there is none."""
-    desk = context.picture.live_desk
+    desk = desk_of(context.picture.live_desk, context.state.account)
     if desk is None:
         words = frame.trouble or "starting: waiting for the engine's first picture"
         return [cut(((f" {words}", "attention" if frame.trouble else "muted"),), width)]
@@ -22,6 +23,7 @@ def standing_status(context: DeskContext, frame: Frame, width: int) -> list[Line
         picture_age_s=frame.picture_age_s,
         screen_lag_ms=frame.screen_lag_ms,
         frozen_s=None if frozen is None else (frame.market_now - frozen) / timedelta(seconds=1),
+        alone=context.state.account is not None,
     )
     mark = context.state.mark
     return list(status_lines(desk, moment, mark, width=width, glyphs=context.glyphs, settings=context.settings))

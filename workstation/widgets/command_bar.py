@@ -11,7 +11,7 @@ from textual.widgets import Input
 from workstation.actions import Place
 from workstation.widgets.bindings import bindings_of
 
-SENTENCE_MAX = 500
+SENTENCE_MAX = 1500
 """Characters of a sentence; more is a paste gone wrong."""
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -17,7 +16,6 @@ from engine.core.identifiers import AccountId
 
 LIVE_ROOT = "https://api.kite.trade"
 LIVE_TICKER_ROOT = "wss://ws.kite.trade"
-LOGIN_PAGE = "https://kite.zerodha.com/connect/login"
 API_VERSION = "3"
 _SERVER_ERROR = 500
 
@@ -74,11 +72,6 @@ class KiteSession(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"KiteSession(account_id={self.account_id!r}, access_token=…)"
-
-
-def login_url(api_key: str) -> str:
-    """The broker's page that a person logs in on; it leads back with a request token."""
-    return f"{LOGIN_PAGE}?{urlencode({'v': API_VERSION, 'api_key': api_key})}"
 
 
 async def exchange_request_token(

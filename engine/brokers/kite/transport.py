@@ -7,11 +7,13 @@ nor a body is ever logged here; the environment's proxies are not used.
 from __future__ import annotations
 
 import ssl
+import sys
 import time
 from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from importlib.util import find_spec
 from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -25,6 +27,8 @@ _FORM_TYPE = "application/x-www-form-urlencoded"
 _JSON_TYPE = "application/json"
 _WRITES = ("send_request_headers.started", "send_request_body.started")
 """Ends of the names by which the HTTP library tells that it is about to write."""
+_OPTIONAL = "sniffio"
+"""A package that the HTTP library asks for with every request and does without."""
 
 
 class Lane(Enum):
@@ -86,6 +90,7 @@ class KiteTransport:
         self._root = root.rstrip("/")
         self._credentials = credentials
         self._settings = settings = settings or HttpSettings()
+        remember_absence(_OPTIONAL)
         self.server_clock = ServerClock(wall)
         # Reading the certificates takes tens of milliseconds: once for both lanes, and not at all on loopback.
         verify: ssl.SSLContext | bool = httpx.create_ssl_context(trust_env=False) if scheme == "https" else False
@@ -166,6 +171,16 @@ class KiteTransport:
         """Close every connection."""
         for pool in self._pools.values():
             await pool.aclose()
+
+
+def remember_absence(package: str) -> None:
+    """Keep Python from searching all its folders again for a package that is not there: a tenth of a request's time.
+
+    Importing it raises the same ``ModuleNotFoundError`` as before, at once.
+    """
+    if package not in sys.modules and find_spec(package) is None:
+        # None is how the import system writes down an absence.
+        sys.modules[package] = None  # type: ignore[assignment]
 
 
 def _before(last_look: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:

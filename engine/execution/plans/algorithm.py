@@ -31,6 +31,11 @@ def no_fills(_: OrderRecord) -> tuple[Trade, ...]:
     return ()
 
 
+def no_order(_: OrderNumber) -> OrderRecord | None:
+    """Nothing is known of it."""
+    return None
+
+
 class PlanPicture(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an algorithm may look at; taken at one moment."""
 
@@ -59,6 +64,8 @@ class PlanPicture(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its session is open."""
     fills: Callable[[OrderRecord], tuple[Trade, ...]] = no_fills
     """The broker's trades of an order as last read; they may come a moment later than its filled quantity."""
+    order: Callable[[OrderNumber], OrderRecord | None] = no_order
+    """Any order of the account that is still in memory, ended ones too."""
     turns: tuple[str, ...] = ()
     """What a person has asked since the last look: ``hurry``, ``patient``, ``resume``."""
 

@@ -28,6 +28,7 @@ from engine.execution.plans.basket_legs import (
 )
 from engine.execution.plans.basket_steps import basket_steps, so_far
 from engine.execution.plans.basket_unwind import TAKING_BACK, UnwindSettings, trim, unwind
+from engine.execution.plans.bounds import Seconds
 from engine.execution.plans.exit_prices import mark_of, trusted
 from engine.execution.plans.plan_facts import Facts
 from engine.execution.plans.plan_views import NAKED_QUANTITY, NAKED_SINCE
@@ -48,16 +49,16 @@ MODE_UNWIND, MODE_TRIM = "unwind", "trim"
 class BasketSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How baskets work; durations in seconds of market time."""
 
-    look_s: float = 0.5
+    look_s: Seconds = 0.5
     """The longest time without a look while it works."""
-    refused_s: float = 10.0
+    refused_s: Seconds = 10.0
     """How long a leg may be refused before it counts as failed: after a restart quotes and book come back in seconds.
     Nothing stands uncovered meanwhile, or the limit on that ends it sooner."""
-    retry_s: float = 1.0
+    retry_s: Seconds = 1.0
     """Pause before a refused leg is tried again."""
-    remedy_s: float = 1.5
+    remedy_s: Seconds = 1.5
     """What stands uncovered is bought back so long before its time is over (at most half of it): buying takes time."""
-    chase_every_s: float = 0.5
+    chase_every_s: Seconds = 0.5
     """Least time between two changes of a chased price."""
     unwinding: UnwindSettings = UnwindSettings()
 

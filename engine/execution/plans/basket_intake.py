@@ -6,20 +6,23 @@ Each leg is judged as if those before it were filled, by the same checks as a si
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
 from engine.core.commands import PlaceBasket, Preview, Receipt, Violation
+from engine.core.decisions import PERSON
 from engine.core.errors import BrokerError, RateLimited
 from engine.core.funds_margin import BasketMargin
 from engine.core.instruments import Instrument
 from engine.core.margin import MarginPaths
 from engine.core.money import ZERO
 from engine.core.orders import OrderRequest
-from engine.core.plans import BasketPlan, LegFailure, LegPlan
+from engine.core.plans import BasketPlan, LegFailure, LegPlan, LegPreview, LegRole
+from engine.core.ports import Clock
 from engine.core.vocabulary import InstrumentKind, OrderType, Side, Validity, Variety
 from engine.execution.checks import check_order
 from engine.execution.facts import CheckContext, HeldPosition, MarketFacts
@@ -34,6 +37,10 @@ LEGS_MAX = 20
 ENTRY_TYPES = frozenset({OrderType.LIMIT, OrderType.MARKET})
 MARGIN_PAUSE_S = 0.15
 """Between two questions about margins."""
+MARGIN_FRESH_S = 5.0
+"""A younger answer is not asked for again."""
+MARGINS_KEPT_MAX = 64
+"""Answers kept; the oldest leave first."""
 LIMITED_PAUSE_S = 1.0
 """After a refusal for speed, before the one repetition."""
 LEFT_TO_SENDING = frozenset({"freeze", "margin"})
@@ -43,11 +50,13 @@ LEFT_TO_SENDING = frozenset({"freeze", "margin"})
 class LegJudge(Protocol):
     """The checks of the account's executor."""
 
-    def check(self, request: OrderRequest) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
+    def check(
+        self, request: OrderRequest, *, seat: str = "", by: str = PERSON
+    ) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
         """What forbids an order now, what is worth knowing, and whether it adds risk."""
         ...
 
-    def context(self, request: OrderRequest) -> CheckContext:
+    def context(self, request: OrderRequest, *, seat: str = "", by: str = PERSON) -> CheckContext:
         """The figures it is judged by."""
         ...
 
@@ -71,7 +80,7 @@ class BasketIntake:
         plans: The desk of plans.
         margins: The broker's calculator.
         available: Rupees free at the broker; ``None`` while they are not known.
-        pause: Waits so many seconds between two questions to the calculator.
+        clock: Ages of the calculator's answers, and the pauses between two questions to it.
     """
 
     def __init__(
@@ -82,22 +91,24 @@ class BasketIntake:
         plans: PlanTaker,
         margins: MarginReads,
         available: Callable[[], Decimal | None],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock,
     ) -> None:
         self._facts = facts
         self._judge = judge
         self._plans = plans
         self._margins = margins
         self._available = available
-        self._pause = pause
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._said: OrderedDict[tuple[OrderRequest, ...], tuple[Decimal, float]] = OrderedDict()
 
-    async def submit(self, command: PlaceBasket, *, seat: str = "", by: str = "person") -> Receipt:
+    async def submit(self, command: PlaceBasket, *, seat: str = "", by: str = PERSON) -> Receipt:
         """Check every leg and begin; the same key never begins a second basket."""
         spec = BasketPlan(legs=command.legs, leg_plan=command.leg_plan)
         known = None if command.idempotency_key is None else await self._plans.made_by(command.idempotency_key)
         if known is not None:
             return made_before(known, is_same=known.spec == spec)
-        violations = self._violations(command)
+        violations = self._violations(command, seat, by)
         if violations:
             return Receipt(accepted=False, message=" ".join(v.message for v in violations), violations=violations)
         return await self._plans.submit(
@@ -108,9 +119,9 @@ class BasketIntake:
             by=by,
         )
 
-    async def preview(self, command: PlaceBasket) -> Preview:
+    async def preview(self, command: PlaceBasket, *, seat: str = "") -> Preview:
         """What it would do, every refusal, and the margin after each step; the broker's calculator is asked."""
-        violations = self._violations(command)
+        violations = self._violations(command, seat)
         instruments = [self._facts.instrument(leg.instrument) for leg in command.legs]
         notes = [*plan_words(command.leg_plan)]
         if command.legs and (naked := naked_by_design(command.legs, instruments)):
@@ -134,11 +145,32 @@ class BasketIntake:
             cash=cash,
             margin=None if paths is None else paths.chosen.final,
             margin_paths=paths,
+            legs=self._preview_legs(command),
         )
+
+    def _preview_legs(self, command: PlaceBasket) -> tuple[LegPreview, ...]:
+        """The rows of a review, in the order in which they are sent."""
+        sold = [self._facts.instrument(leg.instrument) for leg in command.legs if leg.side is Side.SELL]
+        rows = []
+        for index, leg in self._in_turn(command):
+            instrument = self._facts.instrument(leg.instrument)
+            is_hedge = any(covers(instrument, other) for other in sold)
+            role = LegRole.SHORT if leg.side is Side.SELL else LegRole.HEDGE if is_hedge else LegRole.LONG
+            row = LegPreview(index=index, role=role, request=leg)
+            if instrument is not None:
+                row = msgspec.structs.replace(
+                    row,
+                    token=instrument.token,
+                    lot_size=instrument.lot_size,
+                    tick_size=instrument.tick_size,
+                    quote=self._facts.quote(instrument),
+                )
+            rows.append(row)
+        return tuple(rows)
 
     # ---- checks
 
-    def _violations(self, command: PlaceBasket) -> tuple[Violation, ...]:
+    def _violations(self, command: PlaceBasket, seat: str, by: str = PERSON) -> tuple[Violation, ...]:
         legs = command.legs
         if not legs:
             return (Violation(check="legs", message="A basket has at least one leg."),)
@@ -147,7 +179,7 @@ class BasketIntake:
         found = list(_plan_violations(command.leg_plan))
         filled: list[HeldPosition] = []
         for index, leg in self._in_turn(command):
-            found += [_of_leg(index, violation) for violation in self._leg(leg, tuple(filled))]
+            found += [_of_leg(index, violation) for violation in self._leg(leg, tuple(filled), seat, by)]
             instrument = self._facts.instrument(leg.instrument)
             if instrument is not None:
                 signed = leg.side.sign * leg.quantity
@@ -160,18 +192,18 @@ class BasketIntake:
             rows.sort(key=lambda row: (row[1].side is Side.SELL, row[0]))
         return rows
 
-    def _leg(self, leg: OrderRequest, filled: tuple[HeldPosition, ...]) -> list[Violation]:
+    def _leg(self, leg: OrderRequest, filled: tuple[HeldPosition, ...], seat: str, by: str) -> list[Violation]:
         found = []
         if leg.order_type not in ENTRY_TYPES or leg.variety is not Variety.REGULAR or leg.validity is not Validity.DAY:
             message = (
                 f"A leg is LIMIT or MARKET, regular and DAY; this one is {leg.order_type} {leg.variety} {leg.validity}."
             )
             found.append(Violation(check="type", message=message))
-        context = self._judge.context(leg)
+        context = self._judge.context(leg, seat=seat, by=by)
         alone = check_order(leg, context)
         # What holds for any order (the journal, the login, a lock) is what the executor adds to the order's own checks.
         own = {(violation.check, violation.message) for violation in alone}
-        found += [v for v in self._judge.check(leg)[0] if (v.check, v.message) not in own]
+        found += [v for v in self._judge.check(leg, seat=seat, by=by)[0] if (v.check, v.message) not in own]
         after = context
         if context.positions is not None:
             after = msgspec.structs.replace(context, positions=(*context.positions, *filled))
@@ -186,28 +218,35 @@ class BasketIntake:
         if not command.legs or len(command.legs) > LEGS_MAX:
             return None, []
 
-        async def ask(requests: tuple[OrderRequest, ...]) -> Decimal:
-            # The limit on reads is shared with the order book: a margin may come late, the book may not.
-            await self._pause(MARGIN_PAUSE_S)
-            try:
-                return (await self._margins.basket_margins(requests, consider_positions=True)).final
-            except RateLimited:
-                await self._pause(LIMITED_PAUSE_S)
-                return (await self._margins.basket_margins(requests, consider_positions=True)).final
-
-        walk = MarginWalk(command.legs, instruments, ask, hedge_first=command.leg_plan.hedge_first)
+        walk = MarginWalk(command.legs, instruments, self._margin, hedge_first=command.leg_plan.hedge_first)
         try:
             paths = await walk.paths()
         except BrokerError as error:
             return None, [f"The margin on the way is not known: {error}"]
-        walked = " > ".join(grouped_decimal(step) for step in paths.chosen.after)
-        notes = [f"margin {walked}; peak {grouped_decimal(paths.chosen.peak)}"]
-        if paths.shorts_first is not None and paths.shorts_first.peak > paths.chosen.peak:
-            notes.append(f"shorts first would peak at {grouped_decimal(paths.shorts_first.peak)}")
-        if paths.cheapest is not None:
-            order = ", ".join(str(at + 1) for at in paths.cheapest.order)
-            notes.append(f"in the order {order} it would peak at {grouped_decimal(paths.cheapest.peak)}")
-        return paths, notes
+        return paths, []
+
+    async def _margin(self, requests: tuple[OrderRequest, ...]) -> Decimal:
+        """What the broker's calculator says of these orders, or has said a moment ago: a sentence that is still being
+        typed is looked at many times. One question at a time: the limit on reads is shared with the order book, and a
+        margin may come late, the book may not.
+        """
+        # Where its fills belong is nothing to the broker.
+        key = tuple(msgspec.structs.replace(request, strategy=None) for request in requests)
+        async with self._asking:
+            kept = self._said.get(key)
+            if kept is not None and self._clock.monotonic() - kept[1] < MARGIN_FRESH_S:
+                return kept[0]
+            await self._clock.sleep(MARGIN_PAUSE_S)
+            try:
+                found = await self._margins.basket_margins(requests, consider_positions=True)
+            except RateLimited:
+                await self._clock.sleep(LIMITED_PAUSE_S)
+                found = await self._margins.basket_margins(requests, consider_positions=True)
+            self._said[key] = found.final, self._clock.monotonic()
+            self._said.move_to_end(key)
+            while len(self._said) > MARGINS_KEPT_MAX:
+                self._said.popitem(last=False)
+            return found.final
 
     def _cash(self, legs: Sequence[OrderRequest], instruments: Sequence[Instrument | None]) -> Decimal | None:
         """Premium received less paid at the limits, or at the touch where a leg has none; ``None`` when not known."""

@@ -9,6 +9,7 @@ import msgspec
 
 from engine.execution.plans.algorithm import Move, PlanPicture, Withdraw
 from engine.execution.plans.basket_legs import BasketLeg, BasketStanding
+from engine.execution.plans.bounds import Seconds, Step, check_protection
 from engine.execution.plans.exit_prices import PriceReach, PriceStep, step_price, trusted
 from engine.execution.plans.plan_facts import Facts
 from engine.execution.plans.series import FAILED
@@ -19,19 +20,33 @@ TAKING_BACK, BLIND = "taking_back", "q"
 
 
 class UnwindSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How fast; durations in seconds of market time."""
+    """How fast the legs of a basket are taken off again; durations in seconds of market time."""
 
-    first: PriceStep = PriceStep.THROUGH
-    step_s: float = 0.75
-    blind_s: float = 0.5
+    first: Step = int(PriceStep.THROUGH)
+    """First step of its prices: 1 rests at its own side, 2 half way, 3 meets the other side, 4 a little through it,
+    5 through the visible book, 6 at the edge of what is taken."""
+    step_s: Seconds = 0.75
+    """How long each step lasts."""
+    blind_s: Seconds = 0.5
     """How long a quote that cannot be trusted is waited for before the broker's protection prices the order."""
-    reprice_s: float = 0.5
-    retry_s: float = 0.5
+    reprice_s: Seconds = 0.5
+    """Least time between two changes of one order."""
+    retry_s: Seconds = 0.5
     """Pause after an order that came to nothing; it doubles up to ``retry_max_s``."""
-    retry_max_s: float = 4.0
+    retry_max_s: Seconds = 4.0
     protection: Decimal = Decimal(-1)
     """Percent of market protection; −1 leaves it to the broker."""
     reach: PriceReach = PriceReach()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot hold together.
+
+        Raises:
+            ValueError: pauses shrink, or the protection is none.
+        """
+        if self.retry_max_s < self.retry_s:
+            raise ValueError(f"retry_max_s ({self.retry_max_s:g}) is at least retry_s ({self.retry_s:g})")
+        check_protection(self.protection)
 
 
 def unwind(picture: PlanPicture, basket: BasketStanding, facts: Facts, settings: UnwindSettings) -> list[Move]:

@@ -110,7 +110,7 @@ class ExitAlgorithm:
         units = []
         for index, goal in enumerate(spec.goals):
             waiting = frozenset(int(order.number) for order in picture.working(goal.instrument) if is_stop(order))
-            units.append(gone_units(facts, index, waiting))
+            units.append(gone_units(facts, index, waiting, picture.order))
         return standings(picture, spec, units)
 
     def _decide(self, picture: PlanPicture, row: GoalStanding, facts: Facts) -> None:

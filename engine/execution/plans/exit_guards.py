@@ -6,15 +6,21 @@ it may fill too; what both have then taken too much is taken back at once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from engine.core.commands import OrderChange
-from engine.core.orders import OrderState
-from engine.execution.plans.algorithm import Change, Move, Withdraw
+from engine.core.identifiers import OrderNumber
+from engine.core.orders import OrderRecord, OrderState
+from engine.execution.plans.algorithm import Change, Move, Withdraw, no_order
 from engine.execution.plans.exit_goals import GoalStanding
 from engine.execution.plans.plan_facts import Facts
 from engine.execution.plans.unwind import MODIFICATIONS_MAX
 
 GUARDS = "g"
 """Fact ``g0``: ``41:650 42:325``, the protective orders seen beside goal 0 and the units they had."""
+
+ENDED = frozenset({OrderState.COMPLETE, OrderState.CANCELLED, OrderState.REJECTED, OrderState.NOT_SENT})
+"""A record in one of these says for good how much was filled."""
 
 
 def remembered(facts: Facts, index: int) -> dict[int, int]:
@@ -23,9 +29,24 @@ def remembered(facts: Facts, index: int) -> dict[int, int]:
     return {int(number): int(units) for number, _, units in (word.partition(":") for word in words)}
 
 
-def gone_units(facts: Facts, index: int, still_there: frozenset[int]) -> int:
-    """Units of protective orders that once waited beside a goal and do so no more: they may have filled."""
-    return sum(units for number, units in remembered(facts, index).items() if number not in still_there)
+def gone_units(
+    facts: Facts,
+    index: int,
+    still_there: frozenset[int],
+    order: Callable[[OrderNumber], OrderRecord | None] = no_order,
+) -> int:
+    """Units that protective orders may have filled which once waited beside a goal and do so no more.
+
+    One whose end is known has filled what its record says: a cancelled one nothing. Of any other all may have filled.
+    """
+    found = 0
+    for number, units in remembered(facts, index).items():
+        if number in still_there:
+            continue
+        record = order(OrderNumber(number))
+        is_known = record is not None and record.state in ENDED
+        found += min(units, record.filled_quantity) if is_known and record is not None else units
+    return found
 
 
 def remember(facts: Facts, row: GoalStanding) -> None:

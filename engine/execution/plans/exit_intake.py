@@ -371,11 +371,12 @@ class ExitIntake:
                 ),
                 None,
             )
-            lots = Decimal(short_by) / self._lot(goal.instrument)
+            theirs = other[1].holding.signed_quantity
+            lots = Decimal(min(short_by, abs(theirs))) / self._lot(goal.instrument)
             words += (
-                f" #{other[0].number} ({other[0].name}) holds {_signed(other[1].holding.signed_quantity)}: hand it "
-                f'over with "move {goal.strategy}.{own} {lots.normalize():f}L to {other[0].number}", or allow the '
-                "larger net."
+                f" #{other[0].number} ({other[0].name}) holds {_signed(theirs)}: hand it over with "
+                f'"move {goal.strategy}.{own} {lots.normalize():f}L to {other[0].number} at mark" (without "at mark": '
+                "at its average price), or allow the larger net."
             )
         return [_no("net", words)]
 

@@ -15,6 +15,7 @@ import msgspec
 from engine.core.money import nearest_ticks
 from engine.core.quotes import Quote, walk_depth
 from engine.core.vocabulary import QuoteState, Side
+from engine.execution.plans.bounds import PERCENT_MAX
 
 TRUSTED = frozenset({QuoteState.LIVE, QuoteState.ONE_SIDED})
 """Quotes that may be priced on; of a one-sided one only what is there is used."""
@@ -61,6 +62,20 @@ class PriceReach(msgspec.Struct, frozen=True, kw_only=True):
     """Of the touch: the edge lies no further away, so that no check refuses a price that the market has just left."""
     edge_floor: Decimal = Decimal("1.8")
     """Rupees: the edge of a cheap option lies at least so far away."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no distance.
+
+        Raises:
+            ValueError: a distance is not above 0, the edge lies before the step through the touch, or beyond 100 %.
+        """
+        figures = (self.through_percent, self.edge_percent, self.edge_floor)
+        is_known = all(figure.is_finite() for figure in figures)
+        if not is_known or not 0 < self.through_percent <= self.edge_percent <= PERCENT_MAX or self.edge_floor <= 0:
+            raise ValueError(
+                "distances are above 0: through_percent at most edge_percent, edge_percent at most 100, "
+                f"not {self.through_percent}, {self.edge_percent} and {self.edge_floor}"
+            )
 
 
 def trusted(quote: Quote | None) -> Quote | None:

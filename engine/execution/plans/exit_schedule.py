@@ -8,42 +8,80 @@ from decimal import Decimal
 import msgspec
 
 from engine.core.plans import ExitManner, ExitPlan
+from engine.execution.plans.bounds import Seconds, Step, check_protection
 from engine.execution.plans.exit_prices import PriceReach, PriceStep
 
 
-class Pace(msgspec.Struct, frozen=True):
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """Where a manner begins and how long each step lasts."""
 
-    first: PriceStep
-    step_s: float
+    first: Step = int(PriceStep.MID)
+    """First step of its prices: 1 rests at its own side, 2 half way, 3 meets the other side, 4 a little through it,
+    5 through the visible book, 6 at the edge of what is taken."""
+    step_s: Seconds = 1.5
     """Seconds of market time."""
-    blind_s: float
+    blind_s: Seconds = 4.0
     """How long a quote that cannot be trusted is waited for before the broker's own protection prices the order."""
+
+
+class PatientPace(Pace, frozen=True, kw_only=True):
+    """An exit that rests first."""
+
+    first: Step = int(PriceStep.JOIN)
+    step_s: Seconds = 6.0
+    blind_s: Seconds = 8.0
+
+
+class NormalPace(Pace, frozen=True, kw_only=True):
+    """An exit for which no manner is said."""
+
+
+class UrgentPace(Pace, frozen=True, kw_only=True):
+    """An exit that crosses at once."""
+
+    first: Step = int(PriceStep.SWEEP)
+    step_s: Seconds = 0.75
+    blind_s: Seconds = 1.0
 
 
 class ExitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How exits work; durations in seconds of market time."""
 
-    patient: Pace = Pace(PriceStep.JOIN, 6.0, 8.0)
-    normal: Pace = Pace(PriceStep.MID, 1.5, 4.0)
-    now: Pace = Pace(PriceStep.SWEEP, 0.75, 1.0)
-    flat_by_span_s: float = 240.0
+    patient: PatientPace = PatientPace()
+    normal: NormalPace = NormalPace()
+    now: UrgentPace = UrgentPace()
+    flat_by_span_s: Seconds = 240.0
     """An exit with a time to be flat by begins so long before it, or at once when that has passed."""
-    flat_by_reserve_s: float = 10.0
+    flat_by_reserve_s: Seconds = 10.0
     """Its prices have reached the edge so long before that time."""
-    step_least_s: float = 0.5
-    reprice_s: float = 0.5
+    step_least_s: Seconds = 0.5
+    reprice_s: Seconds = 0.5
     """Least time between two changes of one order."""
-    retry_s: float = 0.5
+    retry_s: Seconds = 0.5
     """Pause after an order that came to nothing; it doubles with each further one up to ``retry_max_s``."""
-    retry_max_s: float = 8.0
-    refused_s: float = 1.0
+    retry_max_s: Seconds = 8.0
+    refused_s: Seconds = 1.0
     """Pause before an order that was refused is tried again."""
-    trades_wait_s: float = 5.0
+    trades_wait_s: Seconds = 5.0
     """How long, once flat, the broker's trades are waited for before the report is made of the orders' averages."""
     protection: Decimal = Decimal(-1)
     """Percent of market protection; −1 leaves it to the broker."""
     reach: PriceReach = PriceReach()
+
+    def __post_init__(self) -> None:
+        """Refuse settings that cannot hold together.
+
+        Raises:
+            ValueError: an exit by a time would begin after its prices have reached the edge, pauses shrink, or the
+                protection is none.
+        """
+        if self.flat_by_reserve_s >= self.flat_by_span_s:
+            raise ValueError(
+                f"flat_by_reserve_s ({self.flat_by_reserve_s:g}) is less than flat_by_span_s ({self.flat_by_span_s:g})"
+            )
+        if self.retry_max_s < self.retry_s:
+            raise ValueError(f"retry_max_s ({self.retry_max_s:g}) is at least retry_s ({self.retry_s:g})")
+        check_protection(self.protection)
 
     def pace(self, manner: ExitManner) -> Pace:
         """Of a manner."""
@@ -89,7 +127,7 @@ def step_now(
     if spec.flat_by is not None and spec.manner is not ExitManner.NOW:
         time_left = (spec.flat_by - since).total_seconds() - settings.flat_by_reserve_s
         share = time_left / 2 if others_follow else time_left
-        step_s = max(settings.step_least_s, share / (PriceStep.EDGE - pace.first))
+        step_s = max(settings.step_least_s, share / max(1, PriceStep.EDGE - pace.first))
     steps = int(max(0.0, (now - since).total_seconds()) / step_s)
     reached = min(PriceStep.EDGE, max(PriceStep.JOIN, pace.first + steps + shift))
     if reached >= PriceStep.EDGE:

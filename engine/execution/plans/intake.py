@@ -29,7 +29,7 @@ from engine.execution.plans.desk import PlanDesk
 from engine.execution.plans.iceberg import iceberg_size
 from engine.execution.plans.keys import is_plan_key
 from engine.execution.plans.pieces import order_quantity_max
-from engine.execution.plans.timed import condition_words
+from engine.execution.plans.timed import trigger_words
 from engine.execution.plans.twap import twap_pieces
 from engine.execution.words import grouped
 
@@ -55,8 +55,10 @@ class Placing(Protocol):
         """Journal one order and queue it."""
         ...
 
-    def check(self, request: OrderRequest) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
-        """Judge an order."""
+    def check(
+        self, request: OrderRequest, *, seat: str = "", by: str = PERSON
+    ) -> tuple[tuple[Violation, ...], tuple[str, ...], bool]:
+        """Judge an order of a seat."""
         ...
 
 
@@ -158,9 +160,11 @@ class OrderRoadIn:
         freeze = None if instrument is None else self._freeze_quantity(instrument)
         return plan_for(command, instrument, freeze)
 
-    def check(self, command: PlaceOrder) -> tuple[tuple[Violation, ...], tuple[str, ...]]:
-        """What forbids an order, judged as a whole, and what is worth knowing about it."""
-        violations, notes, _ = self._orders.check(command.request)
+    def check(
+        self, command: PlaceOrder, *, seat: str = "", by: str = PERSON
+    ) -> tuple[tuple[Violation, ...], tuple[str, ...]]:
+        """What forbids an order of a seat, judged as a whole, and what is worth knowing about it."""
+        violations, notes, _ = self._orders.check(command.request, seat=seat, by=by)
         worked = self.worked(command)
         if worked is None:
             return violations, notes
@@ -223,7 +227,7 @@ class OrderRoadIn:
         worked = self.worked(command)
         if worked is None:
             return await self._orders.place(command, seat=seat, reason=reason)
-        violations = self.check(command)[0]
+        violations = self.check(command, seat=seat, by=reason.by)[0]
         if violations:
             message = " ".join(violation.message for violation in violations)
             return Receipt(accepted=False, message=message, violations=violations)
@@ -238,7 +242,7 @@ class OrderRoadIn:
 def waiting_words(command: MakePlan) -> str:
     """What a plan that waits does, without a full stop."""
     trigger = command.trigger
-    when = f"at {_clock(trigger.at)}" if isinstance(trigger, AtTime) else f"when {condition_words(trigger.test)}"
+    when = f"at {_clock(trigger.at)}" if isinstance(trigger, AtTime) else f"when {trigger_words(trigger)}"
     words = [f"{when}, within {command.window_s:g} s: {command.sentence}"]
     if command.floors.credit_min is not None:
         words.append(f"credit at least {command.floors.credit_min}")
@@ -322,7 +326,7 @@ def _waiting_faults(command: MakePlan, now: datetime) -> tuple[Violation, ...]:
             found.append(f"{_clock(trigger.at)} is over; a plan waits for a time of today that is to come.")
         elif trigger.at - now > timedelta(days=1):
             found.append(f"A plan waits for a time of today; {DAY_END}.")
-    elif trigger.test.level <= Decimal(0) or not 0 <= trigger.test.for_s <= WINDOW_MAX_S:
+    elif any(test.level <= Decimal(0) or not 0 <= test.for_s <= WINDOW_MAX_S for test in trigger.tests):
         found.append(f"A level is above 0, and it holds for at most {WINDOW_MAX_S:g} s.")
     if command.floors.spread_percent_max is not None and command.floors.spread_percent_max <= 0:
         found.append("A spread is above 0 percent.")

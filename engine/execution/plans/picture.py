@@ -119,6 +119,7 @@ class PictureMaker:
             price_band=self._price_band,
             is_open=lambda instrument: self._facts.session(instrument).is_open,
             fills=self._fills,
+            order=lambda number: next((order for order in self._orders.orders() if order.number == number), None),
             turns=tuple(plan.turns),
         )
 

@@ -79,7 +79,8 @@ class TimedPlans:
         self._interpret = interpret
         self._act = act
         self._made_plan = made_plan
-        self._held_since: dict[PlanNumber, datetime] = {}
+        self._held_since: dict[tuple[PlanNumber, int], datetime] = {}
+        """By plan and test: since when it holds without a break."""
         self._words: dict[PlanNumber, str] = {}
         """Why it could not be done so far."""
         self._begun: set[PlanNumber] = set()
@@ -87,7 +88,8 @@ class TimedPlans:
 
     def forget(self, number: PlanNumber) -> None:
         """A plan is over."""
-        self._held_since.pop(number, None)
+        for key in [key for key in self._held_since if key[0] == number]:
+            del self._held_since[key]
         self._words.pop(number, None)
         self._begun.discard(number)
 
@@ -99,7 +101,7 @@ class TimedPlans:
         if plan.progress.step == WAITS:
             due = self._due(plan, spec, picture)
             if due is None:
-                return self._waits(plan, spec)
+                return self._waits(plan, spec, now)
             if now > due + timedelta(seconds=spec.window_s):
                 late = (now - due).total_seconds()
                 return _over(plan, PlanState.DROPPED, f"Dropped: it was due {late:.0f} s ago; nothing was sent.")
@@ -156,14 +158,18 @@ class TimedPlans:
             return self._not_now(plan, receipt.message)
         return _over(plan, PlanState.FAILED, f"Refused: {receipt.message}")
 
-    def _waits(self, plan: PlanRecord, spec: TimedPlan) -> Advance:
+    def _waits(self, plan: PlanRecord, spec: TimedPlan, now: datetime) -> Advance:
         if isinstance(spec.trigger, AtTime):
             progress = PlanProgress(step=WAITS, note="Waits for its time.", facts=plan.progress.facts)
             return Advance(progress=progress, state=PlanState.WAITING, look_again=spec.trigger.at)
-        note = f"Waits until {condition_words(spec.trigger.test)}."
+        note = f"Waits until {trigger_words(spec.trigger)}."
         progress = PlanProgress(step=WAITS, note=note, facts=plan.progress.facts)
-        since = self._held_since.get(plan.number)
-        again = None if since is None else since + timedelta(seconds=spec.trigger.test.for_s)
+        proofs = [
+            since + timedelta(seconds=test.for_s)
+            for place, test in enumerate(spec.trigger.tests)
+            if (since := self._held_since.get((plan.number, place))) is not None
+        ]
+        again = min((moment for moment in proofs if moment > now), default=None)
         return Advance(progress=progress, state=PlanState.WAITING, look_again=again)
 
     def _due(self, plan: PlanRecord, spec: TimedPlan, picture: PlanPicture) -> datetime | None:
@@ -171,11 +177,21 @@ class TimedPlans:
         trigger = spec.trigger
         if isinstance(trigger, AtTime):
             return trigger.at if picture.now >= trigger.at else None
-        if not holds(trigger.test, picture.instrument, picture.quote):
-            self._held_since.pop(plan.number, None)
+        proved = [self._proved(plan, place, test, picture) for place, test in enumerate(trigger.tests)]
+        due = [
+            max(moments)
+            for group in trigger.groups
+            if len(moments := [moment for place in group if (moment := proved[place]) is not None]) == len(group)
+        ]
+        return min(due, default=None)
+
+    def _proved(self, plan: PlanRecord, place: int, test: PriceTest, picture: PlanPicture) -> datetime | None:
+        """The moment since which one test has held for as long as it has to; ``None`` while it has not."""
+        key = (plan.number, place)
+        if not holds(test, picture.instrument, picture.quote):
+            self._held_since.pop(key, None)
             return None
-        since = self._held_since.setdefault(plan.number, picture.now)
-        proved = since + timedelta(seconds=trigger.test.for_s)
+        proved = self._held_since.setdefault(key, picture.now) + timedelta(seconds=test.for_s)
         return proved if picture.now >= proved else None
 
     def _not_now(self, plan: PlanRecord, words: str) -> Advance:
@@ -195,9 +211,9 @@ def timed_plan(plan: PlanRecord) -> TimedPlan:
 
 
 def watched_by_trigger(plan: PlanRecord) -> tuple[InstrumentKey, ...]:
-    """The instrument of its condition."""
+    """The instruments of its condition."""
     trigger = timed_plan(plan).trigger
-    return (trigger.test.instrument,) if isinstance(trigger, WhenPrice) else ()
+    return tuple(dict.fromkeys(test.instrument for test in trigger.tests)) if isinstance(trigger, WhenPrice) else ()
 
 
 def timed_steps(plan: PlanRecord) -> tuple[PlanStep, ...]:
@@ -231,6 +247,12 @@ def condition_words(test: PriceTest) -> str:
     """``NSE:NIFTY 50 > 24,500 for 30 s``."""
     length = f" for {test.for_s:g} s" if test.for_s else ""
     return f"{test.instrument} {test.comparison} {grouped_decimal(test.level)}{length}"
+
+
+def trigger_words(trigger: WhenPrice) -> str:
+    """``NSE:NIFTY 50 > 24,500 and NSE:NIFTY 50 < 24,600``."""
+    more = (f" {joined.joint} {condition_words(joined.test)}" for joined in trigger.more)
+    return condition_words(trigger.test) + "".join(more)
 
 
 def unmet_floors(

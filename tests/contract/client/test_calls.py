@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -19,9 +20,20 @@ from engine.core.commands import (
 from engine.core.errors import UnknownInstrument, UnknownOrder
 from engine.core.identifiers import OrderNumber
 from engine.core.orders import OrderRecord, OrderState
+from engine.core.plans import BasketPlan, ExitPlan, OrderPlan, PlanView, TimedPlan
 from engine.core.vocabulary import Mode
-from tests.contract.client.harness import ClientHarness
+from tests.contract.client.harness import ClientHarness, within_limits
 from tests.kit.local_door import until
+
+
+async def on_its_way(harness: ClientHarness, number: OrderNumber) -> None:
+    """Wait until an order has left the queue."""
+    await until(
+        lambda: any(
+            order.number == number and order.state is not OrderState.QUEUED for order in harness.client.desk().orders
+        ),
+        "the order on its way",
+    )
 
 
 async def test_expiries_understand_aliases(harness: ClientHarness) -> None:
@@ -89,12 +101,13 @@ async def test_a_submitted_order_is_in_the_list(harness: ClientHarness) -> None:
 
 async def test_the_same_key_never_makes_a_second_order(harness: ClientHarness) -> None:
     """Repeating a command with its key gives the first order again."""
-    command = PlaceOrder(request=harness.request, idempotency_key="contract-1")
+    command = PlaceOrder(request=harness.request, idempotency_key=f"contract-{uuid.uuid4()}")
+    before = len(await harness.client.orders())
     first = await harness.client.submit(command)
     again = await harness.client.submit(command)
     assert again.repeated
     assert again.orders[0].number == first.orders[0].number
-    assert len(await harness.client.orders()) == 1
+    assert len(await harness.client.orders()) == before + 1
 
 
 async def test_a_refusal_is_an_answer(harness: ClientHarness) -> None:
@@ -109,10 +122,7 @@ async def test_an_order_has_a_history_of_its_own(harness: ClientHarness) -> None
     """Only events of that order, with aware times."""
     receipt = await harness.client.submit(PlaceOrder(request=harness.request))
     number = receipt.orders[0].number
-    await until(
-        lambda: any(order.state is not OrderState.QUEUED for order in harness.client.desk().orders),
-        "the order on its way",
-    )
+    await on_its_way(harness, number)
     history = await harness.client.order_history(number)
     assert {event.number for event in history} == {number}
     assert all(event.at.tzinfo is not None for event in history)
@@ -128,10 +138,7 @@ async def test_why_an_order_happened_can_be_asked(harness: ClientHarness) -> Non
     """Its record, its history and its times; of an unknown order the error keeps its kind."""
     receipt = await harness.client.submit(PlaceOrder(request=harness.request))
     number = receipt.orders[0].number
-    await until(
-        lambda: any(order.state is not OrderState.QUEUED for order in harness.client.desk().orders),
-        "the order on its way",
-    )
+    await on_its_way(harness, number)
     why = await harness.client.why(number)
     assert why.order.number == number
     assert {event.number for event in why.history} == {number}
@@ -173,12 +180,28 @@ async def test_records_keep_exact_prices_and_aware_times(harness: ClientHarness)
     assert record.created_at.utcoffset() == timedelta(0)
 
 
+async def test_plans_are_listed_whole(harness: ClientHarness) -> None:
+    """A plan arrives with what it is to do, where it stands and aware times; its specification is of its own kind."""
+    assert all(view.record.state.is_over for view in await harness.client.plans())
+    number = await harness.make_plan()
+    (view,) = [view for view in await harness.client.plans() if view.record.number == number]
+    assert isinstance(view, PlanView)
+    assert not view.record.state.is_over
+    assert isinstance(view.record.spec, OrderPlan | BasketPlan | ExitPlan | TimedPlan)
+    assert view.record.account == harness.client.desk().status.account
+    assert view.record.sentence
+    assert view.record.created_at.utcoffset() == timedelta(0)
+    assert view.slippage is None or isinstance(view.slippage, Decimal)
+    assert all(0 <= step.filled <= step.quantity for step in view.steps)
+
+
 async def test_a_strategy_can_be_opened_and_is_listed(harness: ClientHarness) -> None:
     """Its number and name come back, with no legs it is worth nothing or its legs are valued."""
-    receipt = await harness.client.submit(CreateStrategy(name="short-week"))
+    name = f"short-week-{uuid.uuid4().hex[:6]}"
+    receipt = await harness.client.submit(CreateStrategy(name=name))
     assert receipt.strategy is not None
     names = {value.strategy.number: value.strategy.name for value in await harness.client.strategies()}
-    assert names[receipt.strategy] == "short-week"
+    assert names[receipt.strategy] == name
 
 
 async def test_the_mode_is_set_for_everybody(harness: ClientHarness) -> None:
@@ -207,10 +230,10 @@ async def test_acknowledged_events_are_read(harness: ClientHarness) -> None:
 
 async def test_money_is_decimal(harness: ClientHarness) -> None:
     """Funds and positions arrive as exact amounts."""
-    funds = await harness.client.funds()
+    funds = await within_limits(harness.client.funds)
     assert isinstance(funds.net, Decimal)
     await harness.client.submit(PlaceOrder(request=harness.request))
-    for position in await harness.client.positions():
+    for position in await within_limits(harness.client.positions):
         assert isinstance(position.average_price, Decimal)
         assert isinstance(position.signed_quantity, int)
 

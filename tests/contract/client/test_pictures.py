@@ -12,7 +12,7 @@ import pytest
 from engine.core.errors import InvalidInput, UnknownInstrument
 from engine.core.views import ChainView, StatusView
 from engine.core.vocabulary import Mark
-from tests.contract.client.harness import ClientHarness
+from tests.contract.client.harness import ClientHarness, within_limits
 from tests.kit.local_door import until
 
 
@@ -31,7 +31,7 @@ async def newer(harness: ClientHarness, than: int) -> None:
 async def test_the_desk_is_the_same_object_while_nothing_changes(harness: ClientHarness) -> None:
     """A screen may compare desks by identity."""
     first = harness.client.desk()
-    await harness.client.funds()
+    await within_limits(harness.client.funds)
     assert harness.client.desk() is first or harness.client.desk().revision > first.revision
 
 
@@ -143,8 +143,12 @@ async def test_columns_are_read_only_and_of_the_stated_kinds(harness: ClientHarn
 
 async def test_an_unknown_figure_is_nan_and_never_zero(harness: ClientHarness) -> None:
     """What a fresh chain cannot know yet is NaN over every road."""
-    await harness.client.watch_chain(harness.chain_key)
-    assert math.isnan(seen(harness).calls.open_interest_change[0])
+    key = await harness.untouched()
+    await harness.client.watch_chain(key)
+    view = harness.client.chain(key)
+    assert view is not None
+    assert math.isnan(view.calls.open_interest_change[0])
+    await harness.client.unwatch_chain(key)
 
 
 async def test_an_instrument_shows_only_while_it_is_watched(harness: ClientHarness) -> None:

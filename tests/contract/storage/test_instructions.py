@@ -132,6 +132,32 @@ async def test_what_is_not_over_is_always_listed(store: Repositories, epoch: int
     assert await store.instructions.since(ACCOUNT, later) == ()
 
 
+async def test_triggers_that_still_stand_are_always_listed(store: Repositories, epoch: int) -> None:
+    """However old; one that was taken back, here or outside, is not, and one that could not be taken back is."""
+    journal = store.instructions
+    for trigger_id in (7, 8, 9):
+        left = await journal.record(placing(f"k{trigger_id}"), epoch=epoch)
+        done = msgspec.structs.replace(left, state=InstructionState.DONE, trigger_id=trigger_id)
+        await journal.change(done, step(left, InstructionState.DONE), epoch=epoch)
+    for trigger_id, state in ((8, InstructionState.DONE), (9, InstructionState.REFUSED)):
+        taking = msgspec.structs.replace(
+            placing(f"d{trigger_id}"),
+            kind=InstructionKind.DELETE_GTT,
+            state=state,
+            trigger_id=trigger_id,
+            gtt=None,
+            baseline=Baseline(outside=True),
+        )
+        await journal.record(taking, epoch=epoch)
+    listed = await journal.since(ACCOUNT, MORNING + timedelta(days=400))
+    assert [(item.kind, item.trigger_id) for item in listed] == [
+        (InstructionKind.PLACE_GTT, 7),
+        (InstructionKind.PLACE_GTT, 9),
+    ]
+    whole = await journal.since(ACCOUNT, MORNING)
+    assert [item.baseline.outside for item in whole] == [False, False, False, True, True]
+
+
 async def test_an_old_writer_writes_nothing(engines: TwoEngines) -> None:
     """After another engine has taken the account over, neither a new one nor a change is written."""
     made = await engines.first.instructions.record(placing(), epoch=engines.epoch)

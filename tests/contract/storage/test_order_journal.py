@@ -423,6 +423,7 @@ async def test_an_event_keeps_its_facts_and_both_clocks(store: Repositories, epo
         sending_s=0.5,
         answer_s=1.75,
         filled=65,
+        asked=195,
         seat="tty1",
         replayed_as=OrderNumber(9),
     )
@@ -478,3 +479,45 @@ async def test_placements_are_counted_by_their_end_on_this_machines_clock(store:
     found = await store.journal.placements(ACCOUNT, MORNING + timedelta(seconds=10))
     assert sorted(found, key=str) == [MORNING + timedelta(seconds=40), None]
     assert await store.journal.placements(OTHER_ACCOUNT, MORNING) == ()
+
+
+async def test_an_order_that_leaves_is_sending_with_its_line_in_the_same_write(store: Repositories, epoch: int) -> None:
+    """Its state, the moment and the line of history are there at once; what stays behind is QUEUED without any."""
+    stays, leaves = intent(1), msgspec.structs.replace(intent(2), wall_at=MORNING)
+    queued, sending = await store.journal.record_intents([stays, leaves], epoch=epoch, leaving={leaves.intent_id})
+    assert (queued.state, queued.sent_at) == (OrderState.QUEUED, None)
+    assert (sending.state, sending.sent_at) == (OrderState.SENDING, leaves.created_at)
+    assert await store.journal.by_number(sending.number) == sending
+    assert await store.journal.by_number(queued.number) == queued
+    assert await store.journal.history(queued.number) == ()
+    (line,) = await store.journal.history(sending.number)
+    assert msgspec.structs.replace(line, sequence=0) == OrderEvent(
+        number=sending.number,
+        account=ACCOUNT,
+        trigger=OrderTrigger.SEND,
+        from_state=OrderState.QUEUED,
+        to_state=OrderState.SENDING,
+        applied=True,
+        at=leaves.created_at,
+        wall_at=MORNING,
+    )
+
+
+async def test_a_lost_writer_marks_nothing_as_sending(store: Repositories, epoch: int) -> None:
+    """The fence is before the line too: nothing of it is written."""
+    with pytest.raises(WriterLost):
+        await store.journal.record_intents([intent(1)], epoch=epoch + 1, leaving={intent(1).intent_id})
+    assert await store.journal.working(ACCOUNT) == ()
+    assert await store.journal.by_idempotency_key(ACCOUNT, intent(1).idempotency_key) is None
+
+
+async def test_a_merge_after_an_order_was_written_as_sending_adds_no_second_line(
+    store: Repositories, epoch: int
+) -> None:
+    """A write that was reported as failed and had been made, told once more by the spool: one line, not two."""
+    (number,) = await store.journal.reserve_numbers(ACCOUNT, 1, epoch=epoch)
+    wanted = intent(1)
+    (record,) = await store.journal.record_intents([wanted], epoch=epoch, numbers=[number], leaving={wanted.intent_id})
+    (line,) = await store.journal.history(number)
+    await store.journal.merge(wanted, record, [msgspec.structs.replace(line, sequence=0)], epoch=epoch)
+    assert await store.journal.history(number) == (line,)

@@ -62,12 +62,6 @@ def filled_at(trade: dict[str, Any]) -> datetime:
     return moment.replace(tzinfo=INDIA)
 
 
-def since(trades: list[dict[str, Any]], moment: datetime | None) -> list[dict[str, Any]]:
-    """Fills from a moment on; the exchange says whole seconds."""
-    assert moment is not None
-    return [trade for trade in trades if filled_at(trade) >= moment.replace(microsecond=0)]
-
-
 def net(root: str) -> dict[str, int]:
     """Symbol → signed units held at the exchange."""
     rows = within_limits(official(root).positions)["net"]

@@ -47,9 +47,10 @@ class Phone:
         *,
         price: Decimal | None = None,
         product: Product = Product.NRML,
+        trigger: Decimal | None = None,
         **more: object,
     ) -> BrokerOrderId:
-        """Send an order: a limit, or without a price at market."""
+        """Send an order: a limit, without a price at market, with a trigger a stop."""
         data = await self.ask(
             "POST",
             "/orders/regular",
@@ -58,8 +59,9 @@ class Phone:
             transaction_type=side,
             quantity=quantity,
             product=product,
-            order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
+            order_type=OrderType.MARKET if price is None else OrderType.LIMIT if trigger is None else OrderType.SL,
             price=price,
+            trigger_price=trigger,
             market_protection=-1 if price is None else None,
             validity="DAY",
             **more,

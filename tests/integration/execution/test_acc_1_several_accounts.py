@@ -5,18 +5,33 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
 import pytest_asyncio
 
-from engine.core.commands import CancelOrders, CreateStrategy, ModifyOrder, MoveQuantity, OrderChange, SetMode
+from engine.client import EngineClient
+from engine.core.commands import (
+    CancelOrders,
+    CreateStrategy,
+    ExitPositions,
+    HoldRisk,
+    KillSwitch,
+    MakePlan,
+    ModifyOrder,
+    MoveQuantity,
+    OrderChange,
+    Reconcile,
+    ReleaseHold,
+)
 from engine.core.errors import BrokerError, Forbidden, InvalidInput
 from engine.core.identifiers import AccountId, OrderNumber
 from engine.core.orders import OrderState
-from engine.core.vocabulary import Mode
+from engine.core.plans import AtTime, ExitScope, ExitTarget
 from engine.execution.breaker import Endpoint
 from engine.server.own_engine import OwnEngine
 from engine.server.remote_client import RemoteClient
@@ -241,7 +256,8 @@ async def test_acc_1_the_grant_of_one_account_sees_and_touches_its_own_alone(hos
     for command in (
         CancelOrders(numbers=(theirs.number,)),
         ModifyOrder(number=theirs.number, change=OrderChange(price=request.price)),
-        SetMode(mode=Mode.READ),
+        HoldRisk(account=ONE),
+        KillSwitch(strategy=await number_of_main(client, ONE)),
     ):
         with pytest.raises(Forbidden):
             await view.submit(command)
@@ -252,6 +268,69 @@ async def test_acc_1_the_grant_of_one_account_sees_and_touches_its_own_alone(hos
     assert (await view.submit(CancelOrders(everything=True))).accepted
     await comes_to(client, mine.number, OrderState.CANCELLED)
     assert (await record_of(client, theirs.number)).state is OrderState.OPEN
+
+
+async def test_acc_1_an_exit_of_everything_of_one_account_names_that_one_alone(host: Host) -> None:
+    """With an account, everything is that account's; without one it is every account's; a strange one is refused."""
+    client, target = host.client, ExitTarget(scope=ExitScope.ACCOUNT)
+    one = await client.preview(ExitPositions(target=target, everything=True, account=FOUR))
+    assert one.account == FOUR
+    assert one.sentence.startswith(f"{FOUR}: ")
+    assert not any(account in one.sentence for account in (ONE, TWO, THREE))
+    everywhere = await client.preview(ExitPositions(target=target, everything=True))
+    assert all(f"{account}: " in everywhere.sentence for account in ACCOUNTS)
+    strange = await client.submit(ExitPositions(target=target, everything=True, account=AccountId("ZZ9999")))
+    assert [violation.check for violation in strange.violations] == ["account"]
+
+
+async def test_acc_1_a_hold_of_one_account_leaves_the_others_trading(host: Host) -> None:
+    """The owner of one account holds, compares and releases it: another's entries go out, and nobody is disarmed."""
+    client = host.client
+    _, request = await an_option(host)
+    mode = client.desk().status.mode
+    view = OwnEngine(client, frozenset({THREE}))
+    resting = (await placed(client, request, THREE)).orders[0]
+    await comes_to(client, resting.number, OrderState.OPEN)
+    for command in (HoldRisk(), KillSwitch(), KillSwitch(strategy=await number_of_main(client, THREE))):
+        words = (await view.preview(command)).sentence
+        assert THREE in words
+        assert not any(account in words for account in (ONE, TWO, FOUR, "all accounts"))
+    held = await view.submit(HoldRisk())
+    assert held.accepted, held.message
+    assert THREE in held.message
+    try:
+        await comes_to(client, resting.number, OrderState.CANCELLED)
+        refused = await placed(client, request, THREE)
+        assert [violation.check for violation in refused.violations] == ["lock"]
+        other = await placed(client, request, FOUR)
+        assert other.accepted, other.message
+        await comes_to(client, other.orders[0].number, OrderState.OPEN)
+        assert client.desk().status.mode is mode
+        compared = await view.submit(Reconcile())
+        assert compared.message.startswith(THREE)
+        assert not any(account in compared.message for account in (ONE, TWO, FOUR))
+    finally:
+        released = await view.submit(ReleaseHold())
+    assert released.message == f"The hold of {THREE} is released."
+    assert (await placed(client, request, THREE)).accepted
+    assert (await client.submit(CancelOrders(everything=True))).accepted
+
+
+async def test_acc_1_a_plan_of_one_account_acts_on_its_own_alone(host: Host) -> None:
+    """Made by the owner of one account without naming it: "cancel all" cancels what is that account's."""
+    client = host.client
+    _, request = await an_option(host)
+    theirs, mine = [(await placed(client, request, account)).orders[0] for account in (TWO, FOUR)]
+    for record in (theirs, mine):
+        await comes_to(client, record.number, OrderState.OPEN)
+    view = cast("EngineClient", OwnEngine(client, frozenset({FOUR})))
+    soon = host.engine.clock.market_now() + timedelta(seconds=1)
+    made = await view.submit(MakePlan(trigger=AtTime(at=soon), sentence="cancel all"))
+    assert made.accepted, made.message
+    assert [plan.record.account for plan in await view.plans() if plan.record.number == made.plan] == [FOUR]
+    await comes_to(client, mine.number, OrderState.CANCELLED)
+    assert (await record_of(client, theirs.number)).state is OrderState.OPEN
+    assert (await client.submit(CancelOrders(numbers=(theirs.number,)))).accepted
 
 
 async def test_acc_1_a_sentence_for_an_account_means_its_strategies(host: Host) -> None:

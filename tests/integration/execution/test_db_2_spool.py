@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 
 from engine.client import EngineClient
-from engine.core.commands import CancelOrders
+from engine.core.commands import CancelOrders, DeleteGtt, PlaceGtt, Reconcile
 from engine.core.identifiers import AccountId, OrderNumber
 from engine.core.orders import OrderRecord, OrderState
+from engine.core.standing_triggers import GttKind, GttOrder, GttRequest, GttStatus
+from engine.core.vocabulary import Side
 from engine.execution.settings import SpoolSettings
 from engine.execution.spool_file import spool_path
 from engine.execution.spool_records import SpooledIntent, SpoolHeader, decode
@@ -31,6 +33,7 @@ from storage.writer_lock import PostgresWriterLock
 from tests.integration.commands.console import new_console
 from tests.kit.database import TEMPLATE, run_apart
 from tests.kit.desk_host import (
+    TICK,
     Desk,
     Exchange,
     Option,
@@ -147,8 +150,26 @@ def in_spool(folder: Path, account: AccountId) -> list[object]:
     return [record for record in records if not isinstance(record, SpoolHeader)]
 
 
+async def left_trigger(client: EngineClient, option: Option) -> int:
+    """A stop for one lot that the broker keeps; its id."""
+    key = (await client.orders())[0].request.instrument
+    trigger = option.bid // 2 // TICK * TICK
+    order = GttOrder(trigger_price=trigger, side=Side.SELL, quantity=option.lot, price=trigger)
+    request = GttRequest(instrument=key, kind=GttKind.SINGLE, orders=(order,))
+    left = await client.submit(PlaceGtt(request=request))
+    assert left.trigger_id is not None, left.message
+    return left.trigger_id
+
+
+async def triggers(exchange: Exchange) -> dict[int, str]:
+    """How the triggers at the exchange stand."""
+    return {int(row["id"]): str(row["status"]) for row in await exchange.ask("GET", "/gtt/triggers")}
+
+
 async def test_db_2_a_database_that_hangs(server: EmbeddedPostgres, desk: Desk) -> None:
-    """Within half a second and a little an entry is refused, an exit fills, an order is cancelled; then all is kept."""
+    """Within half a second and a little an entry is refused, an exit fills, an order is cancelled, a trigger is taken
+    back, and screens are told since when the journal is away; then all is kept.
+    """
     async with desk.opened() as host:
         client, exchange = host.client, Exchange(host.exchange.root)
         option = Option(await live_chain(client), "ce")
@@ -156,6 +177,7 @@ async def test_db_2_a_database_that_hangs(server: EmbeddedPostgres, desk: Desk) 
         resting = await accepted(client, f"buy 1L {option.words} @ {option.low}")
         assert resting is not None
         await comes_to(client, resting, OrderState.OPEN)
+        trigger_id = await left_trigger(client, option)
         with hanging(server):
             began = time.monotonic()
             refused = await say(client, f"buy 1L {option.words} @ {option.low}")
@@ -175,8 +197,18 @@ async def test_db_2_a_database_that_hangs(server: EmbeddedPostgres, desk: Desk) 
             await comes_to(client, resting, OrderState.CANCELLED)
             again = await say(client, f"buy 1L {option.words} @ {option.low}")
             assert {violation.check for violation in again.violations} == {"journal"}
+            began = time.monotonic()
+            taken = await client.submit(DeleteGtt(trigger_id=trigger_id))
+            assert taken.accepted, taken.message
+            assert "The journal is away" in taken.message
+            assert time.monotonic() - began < SOON_S
+            assert await triggers(exchange) == {trigger_id: GttStatus.DELETED}
             (health,) = await client.execution_health()
-            assert health.spooled == 2
+            (journal,) = (await client.operations()).journals
+            assert health.spooled == journal.spooled == 2
+            assert journal == health.journal
+            assert journal.away_since is not None
+            assert journal.is_behind
             assert any("spool" in sentence for sentence in client.desk().status.degraded)
         await is_whole(client)
         number = await eventually(lambda: accepted(client, f"buy 1L {option.words} @ {option.low}"), "an entry again")
@@ -188,7 +220,11 @@ async def test_db_2_a_database_that_hangs(server: EmbeddedPostgres, desk: Desk) 
         posts = await exchange.posts()
         assert set(posts.values()) == {1}
         assert len(posts) == 4
+        (journal,) = (await client.operations()).journals
+        assert (journal.away_since, journal.is_behind, journal.spooled) == (None, False, 0)
     async with desk.opened() as host:
+        receipt = await host.client.submit(Reconcile())
+        assert "no open mismatch" in receipt.message, "the deletion is in the journal"
         read = {record.number: record for record in await host.client.orders()}
         assert {key: read[key].state for key in (leaving.number, resting)} == {
             leaving.number: OrderState.COMPLETE,

@@ -23,7 +23,7 @@ from engine.core.vocabulary import Mode
 from engine.server.remote_client import RemoteClient
 from storage.embedded import EmbeddedPostgres
 from tests.integration.commands.console import Console, Headless, new_console
-from tests.kit.desk_host import Exchange, Option, comes_to, eventually, filled, live_chain, say
+from tests.kit.desk_host import Exchange, Option, comes_to, eventually, filled, live_chain, say, until
 from workstation.cli.exit_codes import ExitCode
 
 LINGER_S = 20.0
@@ -87,6 +87,11 @@ async def a_book(client: RemoteClient) -> Option:
     return other
 
 
+def told(client: RemoteClient) -> bool:
+    """Whether the desk says in words that the kill switch was pulled."""
+    return any("KILLED" in event.text for event in client.desk().events)
+
+
 async def test_flat_with_the_engine_stopped_and_the_database_gone(console: Console) -> None:
     """SIGSTOP with a full queue, kill -9 of the database, `workstation kill`: flat. SIGCONT: nothing more is sent."""
     console.desk.changed(database={"url": ""})
@@ -139,7 +144,8 @@ async def test_flat_with_the_engine_stopped_and_the_database_gone(console: Conso
             states = [record.state for record in await client.orders() if record.number in numbers]
             assert OrderState.NOT_SENT in states
             assert await exchange.posts() == log, "the engine has sent something after SIGCONT"
-            assert any("KILLED" in event.text for event in client.desk().events)
+            # The list of orders is asked for; the desk is a picture that follows it.
+            await until(lambda: told(client), "the words on the desk of who attached later")
             assert client.desk().status.mode is Mode.READ
             assert await held(exchange) == {}
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, time
 from decimal import Decimal
 
 import pytest
@@ -11,10 +12,13 @@ from engine.core.execution import OrderWhy
 from engine.core.orders import OrderRecord, OrderState
 from engine.core.vocabulary import Side
 from engine.execution.housekeeping import HOUSEKEEPING
+from engine.execution.settings import HousekeepingSettings
 from tests.integration.execution.phone import Phone
 from tests.kit.desk_host import (
     BROKER_POLL_S,
+    START,
     TICK,
+    Desk,
     Option,
     comes_to,
     eventually,
@@ -26,6 +30,11 @@ from tests.kit.desk_host import (
 from workstation.assembly import Host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CLOSE = time(15, 40)
+"""Of derivatives."""
+WARNED_S = 540.0
+"""The broker begins so long after the start: within the second warning."""
 
 
 async def resting(host: Host, sentence: str) -> OrderRecord:
@@ -125,3 +134,40 @@ async def test_ord_12_a_strategy_that_is_left_alone_keeps_its_orders(shared_host
     assert (await record_of(client, target.number)).state is OrderState.OPEN
     await client.submit(SetHousekeeping(strategy=made.strategy, on=True))
     await comes_to(client, target.number, OrderState.CANCELLED)
+
+
+async def test_ord_12_stale_orders_and_the_square_off_are_told_with_their_reasons(desk: Desk) -> None:
+    """An old order far from the market is cancelled, where that is switched on, and says why; what is held as MIS is
+    named once before the broker takes it off, with what leaving costs.
+    """
+    now = datetime.fromisoformat(START)
+    close = datetime.combine(now.date(), CLOSE, now.tzinfo)
+    keeping = HousekeepingSettings(
+        look_s=0.5,
+        cancel_stale=True,
+        stale_after_s=1.0,
+        stale_distance_percent=Decimal(10),
+        square_off_before_close_s=(close - now).total_seconds() - WARNED_S,
+    )
+    desk.changed(orders={"housekeeping": keeping})
+    async with desk.opened() as host:
+        client = host.client
+        option = Option(await live_chain(client), "ce", 1)
+        await filled(client, f"sell 1L {option.words} @ bid-2 mis")
+        receipt = await say(client, f"buy 1L {option.words} @ {option.low} mis")
+        assert receipt.accepted, receipt.message
+        target = receipt.orders[0]
+        other = Option(await live_chain(client), "pe", 4)
+        receipt = await say(client, f"buy 1L {other.words} @ {other.low}")
+        assert receipt.accepted, receipt.message
+        old = await comes_to(client, receipt.orders[0].number, OrderState.CANCELLED)
+        ((by, words, _),) = decided_by(await why(host, old))
+        assert by == HOUSEKEEPING
+        assert "has rested for" in words
+        assert "percent from the market at" in words
+        assert (await record_of(client, target.number)).state is OrderState.OPEN, "it protects"
+        texts = [event.text for event in await client.events()]
+        assert any(text.startswith("Housekeeping: ") and f"o{old.number} has rested" in text for text in texts)
+        (warning,) = [text for text in texts if text.startswith("The broker squares MIS positions off in about")]
+        assert f"-{option.lot} " in warning
+        assert "Leaving now costs" in warning

@@ -13,6 +13,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 RUN_S = 170
 ORDERS, KILLS = 50, 5
+KINDS_MIN = 4
+"""Of the eleven that are drawn beside the orders; some are refused, by chance."""
 SEED_BITS = 31
 
 
@@ -39,3 +41,4 @@ def test_ord_1_killing_anything_at_any_moment_doubles_and_loses_nothing(capsys: 
     assert (result["duplicates"], result["lost"], result["unexplained"], result["deaths"]) == (0, 0, 0, 0)
     assert all(count for aim, count in result["outages"].items() if aim != "random")
     assert result["taken"] + result["refused"] == result["orders"] >= ORDERS
+    assert len(result["beside"]) >= KINDS_MIN, f"triggers, conversions and plans were hardly met: {result['beside']}"

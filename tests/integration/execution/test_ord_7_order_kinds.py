@@ -39,11 +39,31 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 BROKER_POLL_S = 0.3
 
 
-async def option_of(host: Host, kind: str, rows_out: int) -> tuple[Option, Instrument]:
-    """An option of the watched chain and its row of the dump."""
-    option = Option(await live_chain(host.client), kind, rows_out)
-    instrument = host.engine.day.index.by_token(option.token)
-    return option, instrument
+class Ladder:
+    """Options of one chain, counted from the strike that was at the money when the first test looked.
+
+    Tests take a contract each and count what stands in it; the market moves, and with it the money.
+    """
+
+    def __init__(self, host: Host) -> None:
+        """``host`` is the module's."""
+        self._host = host
+        self._middle: float | None = None
+
+    async def option(self, kind: str, rows_out: int) -> tuple[Option, Instrument]:
+        """An option so many strikes out of what was the money, with its prices now, and its row of the dump."""
+        view = await live_chain(self._host.client)
+        if self._middle is None:
+            self._middle = view.header.atm_strike
+        header = msgspec.structs.replace(view.header, atm_strike=self._middle)
+        option = Option(msgspec.structs.replace(view, header=header), kind, rows_out)
+        return option, self._host.engine.day.index.by_token(option.token)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ladder(shared_host: Host) -> Ladder:
+    """The module's."""
+    return Ladder(shared_host)
 
 
 def limit(instrument: Instrument, side: Side, quantity: int, price: Decimal, **fields: Any) -> OrderRequest:
@@ -52,10 +72,10 @@ def limit(instrument: Instrument, side: Side, quantity: int, price: Decimal, **f
     return msgspec.structs.replace(base, **fields)
 
 
-async def test_every_kind_the_exchange_takes_is_taken(shared_host: Host) -> None:
+async def test_every_kind_the_exchange_takes_is_taken(shared_host: Host, ladder: Ladder) -> None:
     """IOC, a time to live, a protected market order and a stop go the whole way, with their terms at the exchange."""
     client, exchange = shared_host.client, Exchange(shared_host.exchange.root)
-    option, instrument = await option_of(shared_host, "ce", 2)
+    option, instrument = await ladder.option("ce", 2)
     lot = option.lot
     kinds = {
         "ioc": (limit(instrument, Side.BUY, lot, option.low, validity=Validity.IOC), OrderState.CANCELLED),
@@ -82,10 +102,10 @@ async def test_every_kind_the_exchange_takes_is_taken(shared_host: Host) -> None
         assert row["validity_ttl"] == (request.validity_ttl or 0), name
 
 
-async def test_an_iceberg_comes_leg_by_leg_and_all_of_it_is_ours(shared_host: Host) -> None:
+async def test_an_iceberg_comes_leg_by_leg_and_all_of_it_is_ours(shared_host: Host, ladder: Ladder) -> None:
     """Two legs of a lot: the fills of both are of the strategy, and what is to come counts while the first rests."""
     client, exchange = shared_host.client, Exchange(shared_host.exchange.root)
-    option, instrument = await option_of(shared_host, "ce", 3)
+    option, instrument = await ladder.option("ce", 3)
     request = limit(
         instrument,
         Side.BUY,
@@ -118,10 +138,10 @@ async def test_an_iceberg_comes_leg_by_leg_and_all_of_it_is_ours(shared_host: Ho
     await eventually(all_booked, "both legs in the ledger")
 
 
-async def test_what_the_exchange_does_not_take_is_refused_in_words(shared_host: Host) -> None:
+async def test_what_the_exchange_does_not_take_is_refused_in_words(shared_host: Host, ladder: Ladder) -> None:
     """A cover and an auction order are sent, and its no stands on the order."""
     client = shared_host.client
-    option, instrument = await option_of(shared_host, "ce", 2)
+    option, instrument = await ladder.option("ce", 2)
     plain = limit(instrument, Side.BUY, option.lot, option.low)
     for request, words in (
         (msgspec.structs.replace(plain, variety=Variety.CO, trigger_price=TICK * 20), "Cover orders"),
@@ -133,10 +153,10 @@ async def test_what_the_exchange_does_not_take_is_refused_in_words(shared_host: 
         assert words in record.message
 
 
-async def test_a_resting_limit_becomes_a_protected_market_order(shared_host: Host) -> None:
+async def test_a_resting_limit_becomes_a_protected_market_order(shared_host: Host, ladder: Ladder) -> None:
     """A modification changes the type with its protection; the book shows the limit that it makes, and it fills."""
     client = shared_host.client
-    option, instrument = await option_of(shared_host, "pe", 4)
+    option, instrument = await ladder.option("pe", 4)
     receipt = await client.submit(PlaceOrder(request=limit(instrument, Side.BUY, option.lot, option.low)))
     number = receipt.orders[0].number
     await comes_to(client, number, OrderState.OPEN)
@@ -149,7 +169,7 @@ async def test_a_resting_limit_becomes_a_protected_market_order(shared_host: Hos
 
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
-async def triggers_are_reached(shared_host: Host) -> None:
+async def triggers_are_reached(shared_host: Host, ladder: Ladder) -> None:
     """Answers that a test before this one has lost count towards the breaker of one host: one that comes ends that."""
     client = shared_host.client
 
@@ -160,7 +180,7 @@ async def triggers_are_reached(shared_host: Host) -> None:
     async def reached() -> bool:
         if not await failures():
             return True
-        option, instrument = await option_of(shared_host, "pe", 8)
+        option, instrument = await ladder.option("pe", 8)
         made = await client.submit(PlaceGtt(request=stops(option, instrument)))
         if made.trigger_id is not None:
             await client.submit(DeleteGtt(trigger_id=made.trigger_id))
@@ -187,10 +207,10 @@ def stops(option: Option, instrument: Instrument, *, units: int = 1) -> GttReque
     return GttRequest(instrument=instrument.key, kind=GttKind.OCO, orders=tuple(orders))
 
 
-async def test_a_trigger_whose_answer_is_lost_is_found_and_not_doubled(shared_host: Host) -> None:
+async def test_a_trigger_whose_answer_is_lost_is_found_and_not_doubled(shared_host: Host, ladder: Ladder) -> None:
     """Accepted and the connection dropped: one trigger stands, ours, found without a tag; changed and deleted then."""
     client, exchange = shared_host.client, Exchange(shared_host.exchange.root)
-    option, instrument = await option_of(shared_host, "ce", 5)
+    option, instrument = await ladder.option("ce", 5)
     request = stops(option, instrument)
     await exchange.fault("drop_answer", method="POST", path="/gtt/")
     command = PlaceGtt(request=request, idempotency_key="stops")
@@ -235,10 +255,10 @@ async def test_a_trigger_whose_answer_is_lost_is_found_and_not_doubled(shared_ho
     await eventually(deleted, "the end of the trigger", poll_s=BROKER_POLL_S)
 
 
-async def test_a_trigger_that_never_arrived_is_given_up_and_never_sent_again(shared_host: Host) -> None:
+async def test_a_trigger_that_never_arrived_is_given_up_and_never_sent_again(shared_host: Host, ladder: Ladder) -> None:
     """The connection is reset before it is carried out: after the window it is presumed absent, and none stands."""
     client, exchange = shared_host.client, Exchange(shared_host.exchange.root)
-    option, instrument = await option_of(shared_host, "pe", 5)
+    option, instrument = await ladder.option("pe", 5)
     await exchange.fault("reset_before", method="POST", path="/gtt/")
     receipt = await client.submit(PlaceGtt(request=stops(option, instrument)))
     assert receipt.instruction_state is InstructionState.UNKNOWN
@@ -258,10 +278,12 @@ async def products(host: Host, instrument: Instrument) -> dict[Product, int]:
     return {row.product: row.signed_quantity for row in rows if row.signed_quantity}
 
 
-async def test_a_conversion_whose_answer_is_lost_is_found_by_comparing_products(shared_host: Host) -> None:
+async def test_a_conversion_whose_answer_is_lost_is_found_by_comparing_products(
+    shared_host: Host, ladder: Ladder
+) -> None:
     """Done and the connection dropped: done once, the ledger follows it; one that never arrived changes nothing."""
     client, exchange = shared_host.client, Exchange(shared_host.exchange.root)
-    option, instrument = await option_of(shared_host, "pe", 3)
+    option, instrument = await ladder.option("pe", 3)
     record = await filled(client, f"buy 2L {option.words} @ ask+4")
     await booked(client, record)
     command = ConvertPosition(
@@ -300,11 +322,11 @@ async def test_a_conversion_whose_answer_is_lost_is_found_by_comparing_products(
     assert await products(shared_host, instrument) == {Product.NRML: option.lot, Product.MIS: option.lot}
 
 
-async def test_margins_of_one_order_and_of_a_basket(shared_host: Host) -> None:
+async def test_margins_of_one_order_and_of_a_basket(shared_host: Host, ladder: Ladder) -> None:
     """A spread needs less once both legs are there than while they come; a preview names the margin of its order."""
     client = shared_host.client
-    near, sold = await option_of(shared_host, "ce", 1)
-    far, wing = await option_of(shared_host, "ce", 6)
+    near, sold = await ladder.option("ce", 1)
+    far, wing = await ladder.option("ce", 6)
     legs = (
         limit(sold, Side.SELL, near.lot, near.bid),
         limit(wing, Side.BUY, far.lot, far.ask),
@@ -326,10 +348,10 @@ def words(**fields: Any) -> argparse.Namespace:
     return argparse.Namespace(**(base | fields))
 
 
-async def test_the_commands_do_the_same(shared_host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_commands_do_the_same(shared_host: Host, ladder: Ladder, capsys: pytest.CaptureFixture[str]) -> None:
     """``gtt place``, ``list``, ``delete`` and ``convert`` in JSON; a dry run sends nothing."""
     client = shared_host.client
-    option, instrument = await option_of(shared_host, "ce", 4)
+    option, instrument = await ladder.option("ce", 4)
     await filled(client, f"buy 1L {option.words} @ ask+4")
     request = stops(option, instrument)
     placing = {

@@ -18,7 +18,7 @@ from engine.core.plans import LegFailure, LegPlan, PlanNumber, PlanState, PlanVi
 from engine.core.vocabulary import Side
 from storage.embedded import EmbeddedPostgres
 from tests.integration.commands.console import new_console
-from tests.integration.execution.official_book import Running, fills, most_naked, net, since
+from tests.integration.execution.official_book import Running, fills, most_naked, net
 from tests.kit.desk_host import Exchange, Option, eventually, live_chain
 from workstation.assembly import Host
 
@@ -27,6 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 LEGS = 4
 DEEP = Decimal("1.5")
 """Rupees through the market: filled at once at whatever is shown."""
+FILL_TIMEOUT_S = 3.0
+"""Long enough for a busy machine to hear of a fill: the leg that is stuck is to be the one that is named."""
 
 
 async def instrument_of(client: EngineClient, option: Option) -> Instrument:
@@ -68,15 +70,27 @@ async def over(client: EngineClient, number: PlanNumber | None) -> PlanView:
     return await eventually(ended, f"the end of p{number}")
 
 
-def own(trades: list[dict[str, Any]], rows: dict[str, Instrument]) -> list[dict[str, Any]]:
-    """Fills of these contracts."""
-    return [trade for trade in trades if trade["tradingsymbol"] in rows]
+async def own_fills(client: EngineClient, root: str, view: PlanView) -> list[dict[str, Any]]:
+    """Fills at the exchange of a plan's own orders: condors of other tests may stand in the same strikes."""
+    key = f"{view.record.name}/"
+    ours = {order.broker_order_id for order in await client.orders() if (order.idempotency_key or "").startswith(key)}
+    return [trade for trade in await asyncio.to_thread(fills, root) if trade["order_id"] in ours]
+
+
+def net_of(trades: list[dict[str, Any]]) -> dict[str, int]:
+    """Symbol → signed units of these fills."""
+    units: dict[str, int] = {}
+    for trade in trades:
+        sign = 1 if trade["transaction_type"] == "BUY" else -1
+        units[trade["tradingsymbol"]] = units.get(trade["tradingsymbol"], 0) + sign * int(trade["quantity"])
+    return units
 
 
 async def test_hedges_first_and_shorts_behind_their_fills(shared_host: Host) -> None:
     """All four legs fill; at the exchange no sold unit ever stood before its cover; the report is the exchange's."""
     client, root = shared_host.client, shared_host.exchange.root
     legs, rows = await condor(client, 0)
+    before = await asyncio.to_thread(net, root)
     command = PlaceBasket(legs=tuple(legs), idempotency_key="condor-once")
     preview = await client.preview(command)
     assert not preview.violations, preview.violations
@@ -87,16 +101,18 @@ async def test_hedges_first_and_shorts_behind_their_fills(shared_host: Host) -> 
     assert receipt.accepted, receipt.message
     view = await over(client, receipt.plan)
     assert view.record.state is PlanState.DONE, view.record.progress.note
-    trades = await asyncio.to_thread(fills, root)
+    trades = await own_fills(client, root, view)
     assert most_naked(trades, rows) == 0
+    wanted = {leg.instrument.tradingsymbol: leg.side.sign * leg.quantity for leg in legs}
+    assert net_of(trades) == wanted
     held = await asyncio.to_thread(net, root)
-    assert {symbol: held[symbol] for symbol in rows} == {
-        leg.instrument.tradingsymbol: leg.side.sign * leg.quantity for leg in legs
-    }
+    assert {symbol: held.get(symbol, 0) - before.get(symbol, 0) for symbol in rows} == wanted
     again = await client.submit(command)
     assert again.repeated
     assert again.plan == receipt.plan
-    assert own(await asyncio.to_thread(fills, root), rows) == own(trades, rows), "the same key traded twice"
+    after = await asyncio.to_thread(net, root)
+    assert {symbol: after.get(symbol, 0) for symbol in rows} == {symbol: held.get(symbol, 0) for symbol in rows}
+    assert await own_fills(client, root, view) == trades, "the same key traded twice"
 
 
 @pytest.mark.parametrize("failing", range(LEGS))
@@ -105,14 +121,13 @@ async def test_whatever_leg_fails_all_is_taken_back_covered(shared_host: Host, f
     client, root = shared_host.client, shared_host.exchange.root
     legs, rows = await condor(client, 1 + failing, stuck=failing)
     before = await asyncio.to_thread(net, root)
-    plan = LegPlan(fill_timeout_s=0.8, on_failure=LegFailure.UNWIND)
+    plan = LegPlan(fill_timeout_s=FILL_TIMEOUT_S, on_failure=LegFailure.UNWIND)
     receipt = await client.submit(PlaceBasket(legs=tuple(legs), leg_plan=plan))
     assert receipt.accepted, receipt.message
     view = await over(client, receipt.plan)
     assert view.record.state is PlanState.FAILED, view.record.progress.note
     assert f"leg {failing + 1}" in view.record.progress.note
-    seen = since(await asyncio.to_thread(fills, root), view.started_at)
-    assert most_naked(seen, rows) == 0
+    assert most_naked(await own_fills(client, root, view), rows) == 0
     after = await asyncio.to_thread(net, root)
     assert {symbol: after.get(symbol, 0) for symbol in rows} == {symbol: before.get(symbol, 0) for symbol in rows}
 
@@ -129,7 +144,9 @@ async def test_a_rejected_leg_holds_and_asks(shared_host: Host) -> None:
     assert view.record.state is PlanState.PAUSED, view.record.progress.note
     assert "rejected" in view.record.progress.note
     assert "Resume goes on" in view.record.progress.note
-    assert most_naked(since(await asyncio.to_thread(fills, shared_host.exchange.root), view.started_at), rows) == 0
+    seen = await own_fills(client, shared_host.exchange.root, view)
+    assert seen
+    assert most_naked(seen, rows) == 0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from engine.client import EngineClient
 from engine.core.commands import ExitPositions, SteerPlan
-from engine.core.identifiers import StrategyNumber
+from engine.core.identifiers import OrderNumber, StrategyNumber
 from engine.core.orders import OrderState
 from engine.core.plans import ExitManner, ExitScope, ExitTarget, PlanNumber, PlanState, PlanTurn, PlanView
 from storage.embedded import EmbeddedPostgres
@@ -39,6 +39,13 @@ async def over(client: EngineClient, number: PlanNumber | None) -> PlanView:
         return view if view is not None and view.record.state.is_over else None
 
     return await eventually(ended, f"the end of p{number}")
+
+
+async def paid(client: EngineClient, number: OrderNumber) -> Decimal:
+    """Rupees of an order's fills."""
+    order = next(record for record in await client.orders() if record.number == number)
+    fills = [trade for trade in await client.trades() if trade.broker_order_id == order.broker_order_id]
+    return sum((trade.quantity * trade.price for trade in fills), Decimal(0))
 
 
 async def new_strategy(client: EngineClient, name: str) -> StrategyNumber:
@@ -155,19 +162,28 @@ async def test_the_net_is_never_enlarged_and_the_hand_over_is_offered(shared_hos
     long, short = await new_strategy(client, "long-side"), await new_strategy(client, "short-side")
     option = Option(view, "ce", 1)
     record = await filled(client, f"buy 2L {option.words} @ ask+1.5 into {long}")
-    await filled(client, f"sell 2L {option.words} @ bid-1.5 into {short}")
+    opposite = await filled(client, f"sell 2L {option.words} @ bid-1.5 into {short}")
     before = await asyncio.to_thread(net, root)
     posts = sum((await Exchange(root).posts()).values())
     refused = await say(client, f"exit {long}")
     assert not refused.accepted
     assert [violation.check for violation in refused.violations] == ["net"]
     assert f"bring the broker's net to -{2 * option.lot}" in refused.message
-    sentence = f"move {long}.1 2L to {short}"
-    assert sentence in refused.message
+    sentence = f"move {long}.1 2L to {short} at mark"
+    assert f'"{sentence}"' in refused.message
+    command = (await client.interpret(sentence)).command
+    assert command is not None
+    preview = await client.preview(command)
+    assert not preview.violations
+    assert "at its mid" in preview.sentence
+    moved = await say(client, sentence)
+    assert moved.accepted, moved.message
     assert sum((await Exchange(root).posts()).values()) == posts, "something was sent"
-    assert (await say(client, sentence)).accepted
-    value = next(value for value in await client.strategies() if value.strategy.number == long)
-    assert value.open_legs == 0
+    values = {value.strategy.number: value for value in await client.strategies()}
+    assert (values[long].open_legs, values[short].open_legs) == (0, 0)
+    gained = [values[number].realised for number in (long, short)]
+    assert any(f"to {short}." in event.text and " at its mid " in event.text for event in await client.events())
+    assert sum(gained) == await paid(client, opposite.number) - await paid(client, record.number)
     assert await asyncio.to_thread(net, root) == before
     assert record.request.instrument.tradingsymbol not in before
 

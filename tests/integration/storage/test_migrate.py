@@ -252,6 +252,9 @@ async def test_the_printed_script_is_what_runs(postgres_server: EmbeddedPostgres
         await run(by_hand, upgrade_script(), "SELECT 1")
         assert await schema(by_hand) == await schema(database_dsn)
         assert (await schema_status(by_hand)).state is SchemaState.CURRENT
+        await run(by_hand, downgrade_script("-1"), "SELECT 1")
+        assert (await schema_status(by_hand)).revision == packaged_revisions()[-2]
+        await run(by_hand, upgrade_script(packaged_revisions()[-2]), "SELECT 1")
         await run(by_hand, downgrade_script(), "SELECT 1")
         assert await schema(by_hand) == []
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from engine.analytics.smile import SmileGrade, StickyMode
 from engine.analytics.smile_fit import MODEL_ERROR, SmileQuotes, fit_smile
-from engine.analytics.svi import LEFT, RIGHT, STEEPEST_WING, SviParameters, from_raw, least_variance, total_variance
+from engine.analytics.svi import LEFT, RIGHT, STEEPEST_WING, SviParameters, total_variance
+from tests.unit.analytics.plain_kernels import from_raw, least_variance
 
 FORWARD = 20_000.0
 ANY = st.floats(allow_nan=True, allow_infinity=True)

@@ -15,11 +15,11 @@ from engine.charges.arithmetic import NO_CHARGES, Charges, Fill, charges_of, ord
 from engine.charges.contracts import Contract, contract_of
 from engine.charges.estimates import PlannedLeg, planned_charges, round_trip_charges
 from engine.charges.rates import read_charge_rates
-from engine.charges.strategy_costs import paid_by_strategy, paid_charges
+from engine.charges.strategy_costs import paid_by_strategy
 from engine.core.identifiers import InstrumentKey
 from engine.core.orders import Trade
 from engine.core.vocabulary import Exchange, InstrumentKind, Side
-from tests.unit.charges.samples import INDIA, trade
+from tests.unit.charges.samples import INDIA, paid_charges, trade
 
 RATES = read_charge_rates()
 FIRST_DAY = date(2024, 10, 1)

@@ -92,7 +92,7 @@ commands = st.one_of(
         to_strategy=st.sampled_from([StrategyNumber(3), StrategyNumber(5)]),
         quantity=st.none() | lots,
     ),
-    st.sampled_from([SetMode(mode=Mode.CONFIRM), SetMode(mode=Mode.READ)]),
+    st.sampled_from([SetMode(mode=Mode.CONFIRM), SetMode(mode=Mode.READ), SetMode(mode=Mode.HOT, lots=2)]),
 )
 wishes = st.one_of(
     st.builds(ShowChain, underlying=st.just("NIFTY"), expiry_label=st.sampled_from([None, "w0", "m0", "q1"])),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.core.identifiers import StrategyNumber
 from engine.core.ledger import LedgerEntry
 from engine.core.money import ZERO
-from engine.core.positions import BrokerPosition, Holding, liquidation_cash_flow
+from engine.core.positions import BrokerPosition, Holding
 from engine.core.strategies import M2mCandle, Strategy
 from engine.core.vocabulary import Product
 from engine.portfolio.book import PortfolioBook
@@ -48,7 +48,7 @@ def cash_of(movements: list[tuple[int, Decimal]]) -> Decimal:
 def test_profit_is_cash_plus_liquidation(movements: list[tuple[int, Decimal]], mark: Decimal) -> None:
     """Realised + unrealised at any mark equals all cash flows + the value of closing there."""
     holding = holding_of(movements)
-    expected = cash_of(movements) + liquidation_cash_flow(holding.signed_quantity, mark)
+    expected = cash_of(movements) + holding.signed_quantity * mark
     assert abs(holding.profit(mark) - expected) < DUST
     assert holding.sold_value - holding.bought_value == cash_of(movements)
 
@@ -92,6 +92,8 @@ class Movement(msgspec.Struct, frozen=True):
     quantity: int
     price: Decimal
     is_transfer: bool
+    at_mark: bool
+    """A transfer at ``price``, rather than at the leg's average."""
 
 
 movements_of_a_day = st.lists(
@@ -102,6 +104,7 @@ movements_of_a_day = st.lists(
         quantity=quantities,
         price=prices,
         is_transfer=st.booleans(),
+        at_mark=st.booleans(),
     ),
     max_size=40,
 )
@@ -128,7 +131,8 @@ def play(movements: list[Movement]) -> tuple[PortfolioBook, list[LedgerEntry]]:
             continue
         quantity = min(abs(leg.holding.signed_quantity), abs(movement.quantity))
         goal = StrategyNumber(movement.strategy % 3 + 1)
-        for side in book.transfer_entries(leg, goal, quantity, at=OPENING, reference=f"transfer-{step}"):
+        price = movement.price if movement.at_mark else leg.holding.average_price
+        for side in book.transfer_entries(leg, goal, quantity, price=price, at=OPENING, reference=f"transfer-{step}"):
             write(side)
     return book, entries
 
@@ -188,6 +192,38 @@ def test_moving_makes_no_money(movements: list[Movement], mark: Decimal) -> None
         ZERO,
     )
     assert abs(profit - (cash + held * mark)) < DUST
+
+
+@given(movements_of_a_day, quantities, prices, prices)
+def test_a_transfer_at_a_mark_realises_it_in_one_and_begins_with_it_in_the_other(
+    movements: list[Movement], held: int, average: Decimal, mark: Decimal
+) -> None:
+    """What the giver has gained is realised, the taker starts at the mark, and the account's money is as before."""
+    book, entries = play(movements)
+    token = 9  # nobody holds it yet
+    book.apply(
+        msgspec.structs.replace(
+            book.entry_for(fill(100, held, str(average), token=token, strategy=1)), sequence=len(entries) + 1
+        )
+    )
+    leg = next(leg for leg in book.open_legs(StrategyNumber(1)) if leg.token == token)
+    before = {number: profit_of(book, number, mark) for number in (1, 2)}
+    sides = book.transfer_entries(leg, StrategyNumber(2), abs(held), price=mark, at=OPENING, reference="at-mark")
+    for place, side in enumerate(sides):
+        book.apply(msgspec.structs.replace(side, sequence=len(entries) + 2 + place))
+    given_leg = book.leg(StrategyNumber(1), leg.number)
+    taken_leg = next(leg for leg in book.open_legs(StrategyNumber(2)) if leg.token == token)
+    assert given_leg is not None
+    assert (given_leg.holding.signed_quantity, given_leg.holding.realised) == (0, held * (mark - average))
+    assert (taken_leg.holding.signed_quantity, taken_leg.holding.average_price) == (held, mark)
+    assert taken_leg.holding.realised == ZERO
+    for number in (1, 2):
+        assert abs(profit_of(book, number, mark) - before[number]) < DUST
+
+
+def profit_of(book: PortfolioBook, number: int, mark: Decimal) -> Decimal:
+    """A strategy's money when everything is worth ``mark``."""
+    return sum((one.leg.holding.profit(mark) for one in book.standings(StrategyNumber(number))), ZERO)
 
 
 @given(movements_of_a_day)

@@ -15,7 +15,8 @@ from engine.analytics.arrays import FloatArray
 from engine.analytics.black import price
 from engine.analytics.chain import SideQuotes
 from engine.analytics.smile_fit import SmileQuotes
-from engine.analytics.svi import SviParameters, from_raw, total_variance
+from engine.analytics.svi import SviParameters, total_variance
+from tests.unit.analytics.plain_kernels import from_raw
 
 FORWARD, YEARS, RATE = 24_216.5, 9.25 / 365, 0.065
 STRIKES = np.arange(22_700.0, 25_750.0, 50.0)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.analytics.black import forward_from_spot, price, price_on_spot
+from engine.analytics.black import forward_from_spot, price
+from tests.unit.analytics.plain_kernels import price_on_spot
 
 FORWARDS = st.floats(1.0, 1e5)
 LOG_MONEYNESS = st.floats(-1.5, 1.5)

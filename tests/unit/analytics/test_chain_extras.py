@@ -17,11 +17,11 @@ from engine.analytics.chain_extras import (
     SideExtras,
     annotate_chain,
     fit_marked,
-    no_activity,
 )
 from engine.analytics.forward import ForwardSource
 from engine.analytics.open_interest import BuildUp
 from engine.analytics.smile import Smile, SmileGrade
+from tests.unit.analytics.plain_kernels import no_activity
 from tests.unit.analytics.smile_kit import (
     FORWARD,
     LOT,

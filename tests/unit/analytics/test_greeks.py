@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.analytics.black import price, price_on_spot
+from engine.analytics.black import price
 from engine.analytics.greeks import Greeks, greeks, spot_greeks
+from tests.unit.analytics.plain_kernels import price_on_spot
 
 FORWARD, RATE = 24_200.0, 0.065
 STRIKES = np.array([22_000.0, 23_800.0, 24_200.0, 24_250.0, 25_000.0, 27_000.0])

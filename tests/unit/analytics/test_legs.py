@@ -17,9 +17,9 @@ from engine.analytics.legs import (
     make_legs,
     nearest_expiry,
     net_greeks,
-    no_legs,
     reference_forward,
 )
+from tests.unit.analytics.plain_kernels import no_legs
 
 RATE = 0.065
 NEAR, FAR = 6 / 365, 34 / 365

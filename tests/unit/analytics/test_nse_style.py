@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.analytics.black import price_on_spot
 from engine.analytics.forward import ForwardGrade, from_parity
 from engine.analytics.implied_volatility import IvReason
 from engine.analytics.nse_style import NSE_RATE, nse_implied_volatility
+from tests.unit.analytics.plain_kernels import price_on_spot
 
 SNAPSHOT = Path(__file__).resolve().parents[3].parent / "shared" / "samples" / "nse_chain_NIFTY_2026-07.json.gz"
 needs_snapshot = pytest.mark.skipif(not SNAPSHOT.exists(), reason="the real chain snapshot is not on this machine")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from engine.analytics.black import price
-from engine.analytics.legs import LegKind, LegReason, Legs, make_legs, no_legs
+from engine.analytics.legs import LegKind, LegReason, Legs, make_legs
 from engine.analytics.payoff import Payoff, payoff, picture_axis, profit
+from tests.unit.analytics.plain_kernels import no_legs
 
 RATE = 0.065
 FORWARD = 24_400.0

@@ -10,7 +10,7 @@ from scipy.special import ndtr
 
 from engine.analytics.arrays import FloatArray
 from engine.analytics.black import price
-from engine.analytics.legs import LegKind, Legs, make_legs, net_greeks, no_legs
+from engine.analytics.legs import LegKind, Legs, make_legs, net_greeks
 from engine.analytics.payoff import payoff, profit
 from engine.analytics.probability import (
     Distribution,
@@ -23,6 +23,7 @@ from engine.analytics.probability import (
     probability_above,
 )
 from engine.analytics.smile_fit import SmileQuotes, fit_smile
+from tests.unit.analytics.plain_kernels import no_legs
 
 RATE = 0.065
 FORWARD, VOLATILITY = 24_400.0, 0.13

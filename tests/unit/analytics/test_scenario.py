@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from engine.analytics.greeks import greeks
-from engine.analytics.legs import LegKind, Legs, make_legs, no_legs
+from engine.analytics.legs import LegKind, Legs, make_legs
 from engine.analytics.payoff import profit
 from engine.analytics.scenario import BLOCK_CELLS, SHORT_ROW, ScenarioGrid, scenario_grid
+from tests.unit.analytics.plain_kernels import no_legs
 
 RATE = 0.065
 NEAR, FAR = 6 / 365, 34 / 365

@@ -10,7 +10,8 @@ import pytest
 from engine.analytics.arrays import FloatArray
 from engine.analytics.black import price
 from engine.analytics.smile_arbitrage import UNCHECKED, Expiry, check_butterfly, check_calendar
-from engine.analytics.svi import SviParameters, from_raw, total_variance
+from engine.analytics.svi import SviParameters, total_variance
+from tests.unit.analytics.plain_kernels import from_raw
 
 VOGT = from_raw(SviParameters(a=-0.0410, b=0.1331, rho=0.3060, m=0.3586, sigma=0.4153))
 REPAIRED = from_raw(SviParameters(a=-0.030509, b=0.102717, rho=0.100718, m=0.272344, sigma=0.412398))

@@ -12,12 +12,11 @@ from engine.analytics.svi import (
     NO_PARAMETERS,
     SviParameters,
     durrleman,
-    from_raw,
-    least_variance,
     slope_and_curvature,
     to_raw,
     total_variance,
 )
+from tests.unit.analytics.plain_kernels import from_raw, least_variance
 from tests.unit.analytics.smile_kit import TRUTH
 
 VOGT = SviParameters(a=-0.0410, b=0.1331, rho=0.3060, m=0.3586, sigma=0.4153)

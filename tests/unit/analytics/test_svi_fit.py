@@ -10,8 +10,9 @@ from scipy.optimize import least_squares
 
 from engine.analytics.arrays import FloatArray
 from engine.analytics.smile_fit import MODEL_ERROR, SmileQuotes
-from engine.analytics.svi import LEFT, RIGHT, STEEPEST_WING, WIDTH, from_raw, least_variance, total_variance
+from engine.analytics.svi import LEFT, RIGHT, STEEPEST_WING, WIDTH, total_variance
 from engine.analytics.svi_fit import HUBER_ERRORS, Points, cold_rows, fit_rows
+from tests.unit.analytics.plain_kernels import from_raw, least_variance
 from tests.unit.analytics.smile_kit import FORWARD, STRIKES, TRUTH, YEARS, exact_quotes, noisy_quotes
 
 K = np.log(STRIKES / FORWARD)

@@ -17,7 +17,7 @@ from engine.brokers.kite.feed_messages import subscription_messages
 from engine.brokers.kite.forms import modify_form, place_form
 from engine.brokers.kite.pace import Pace
 from engine.brokers.kite.server_clock import ServerClock
-from engine.brokers.kite.session import KiteCredentials, KiteSession, login_url
+from engine.brokers.kite.session import KiteCredentials, KiteSession
 from engine.core.commands import OrderChange
 from engine.core.errors import InvalidInput
 from engine.core.identifiers import AccountId, BrokerOrderId, InstrumentKey, OrderTag
@@ -211,11 +211,6 @@ def test_empty_credentials_are_refused() -> None:
         KiteCredentials("key", "")
     with pytest.raises(InvalidInput, match="log in"):
         KiteCredentials("key", "token").renew("")
-
-
-def test_the_login_page_names_key_and_version() -> None:
-    """The address a person opens."""
-    assert login_url("my key").endswith("/connect/login?v=3&api_key=my+key")
 
 
 def test_an_empty_change_tells_nothing() -> None:

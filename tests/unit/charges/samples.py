@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from engine.charges.arithmetic import Fill
 from engine.charges.contracts import Contract
+from engine.charges.rates import ChargeRates
+from engine.charges.strategy_costs import Costs, OpenLeg, StrategyCosts, exit_charges, paid_by_strategy
 from engine.core.identifiers import AccountId, BrokerOrderId, InstrumentKey, StrategyNumber, TradeId
 from engine.core.orders import Trade
 from engine.core.vocabulary import Exchange, InstrumentKind, Product, Side
@@ -62,3 +67,16 @@ def trade(
         filled_at=at,
         strategy=None if strategy is None else StrategyNumber(strategy),
     )
+
+
+def paid_charges(rates: ChargeRates, trades: Iterable[Trade], *, zone: ZoneInfo) -> Costs:
+    """What fills have paid, as if one strategy had made them all."""
+    of_one = [msgspec.structs.replace(fill, strategy=None) for fill in trades]
+    return paid_by_strategy(rates, of_one, zone=zone).get(None, Costs())
+
+
+def strategy_costs(
+    rates: ChargeRates, trades: Iterable[Trade], legs: Iterable[OpenLeg], *, day: date, zone: ZoneInfo
+) -> StrategyCosts:
+    """Paid and exit charges of one strategy."""
+    return StrategyCosts(paid=paid_charges(rates, trades, zone=zone), exit=exit_charges(rates, legs, day=day))

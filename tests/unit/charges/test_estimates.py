@@ -9,9 +9,7 @@ import pytest
 
 from engine.charges.arithmetic import NO_CHARGES, Charges, charges_of
 from engine.charges.estimates import (
-    BasketCharges,
     PlannedLeg,
-    basket_charges,
     exercise_charges,
     planned_charges,
     round_trip_charges,
@@ -65,24 +63,17 @@ def test_every_slice_pays_its_own_brokerage(rates: ChargeRates, quantity: int, o
         ([(Side.BUY, "128.35"), (Side.SELL, "151.20")], "273.51"),
     ],
 )
-def test_a_basket_shows_each_leg_and_the_sum(rates: ChargeRates, legs: list[tuple[Side, str]], total: str) -> None:
+def test_the_legs_of_a_basket_add_up(rates: ChargeRates, legs: list[tuple[Side, str]], total: str) -> None:
     """The figures of the desk's reviews, leg by leg and together."""
-    basket = basket_charges(rates, [leg(side, 650, price) for side, price in legs], TODAY)
-    assert len(basket.legs) == len(legs)
-    assert basket.total.total == sum((charges.total for charges in basket.legs), Decimal(0)) == Decimal(total)
+    each = [planned_charges(rates, leg(side, 650, price), TODAY) for side, price in legs]
+    assert sum(each, NO_CHARGES).total == sum((charges.total for charges in each), Decimal(0)) == Decimal(total)
 
 
 def test_the_condor_of_the_command_bar(rates: ChargeRates) -> None:
     """Five lots a leg: 155 rupees."""
     legs = [(Side.BUY, "14.95"), (Side.BUY, "18.85"), (Side.SELL, "40.35"), (Side.SELL, "48.30")]
-    basket = basket_charges(rates, [leg(side, 325, price) for side, price in legs], TODAY)
-    assert basket.total.total == Decimal("154.69")
-
-
-def test_an_empty_basket_costs_nothing(rates: ChargeRates) -> None:
-    """No legs, no charges."""
-    assert basket_charges(rates, [], TODAY) == BasketCharges(legs=())
-    assert BasketCharges(legs=()).total == NO_CHARGES
+    each = [planned_charges(rates, leg(side, 325, price), TODAY) for side, price in legs]
+    assert sum(each, NO_CHARGES).total == Decimal("154.69")
 
 
 def test_a_round_trip_is_both_ways(rates: ChargeRates) -> None:

@@ -16,15 +16,13 @@ from engine.charges.strategy_costs import (
     exit_charges,
     order_key,
     paid_by_strategy,
-    paid_charges,
-    strategy_costs,
     trade_charges,
 )
 from engine.core.identifiers import InstrumentKey, StrategyNumber
 from engine.core.orders import Trade
 from engine.core.positions import Holding
 from engine.core.vocabulary import Exchange
-from tests.unit.charges.samples import INDIA, MORNING, TODAY, nfo, trade
+from tests.unit.charges.samples import INDIA, MORNING, TODAY, nfo, paid_charges, strategy_costs, trade
 
 FLY = (
     trade("NIFTY26D0124950CE", 650, "14.30", order="1"),

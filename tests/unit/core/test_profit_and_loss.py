@@ -11,14 +11,16 @@ from engine.core.positions import (
     BrokerPosition,
     Funds,
     Holding,
-    liquidation_cash_flow,
-    opening_cash_flow,
     unrealised_profit,
 )
-from engine.core.strategies import total_profit
 from engine.core.vocabulary import Exchange, Product
 
 MIXED = ((50, "100", "120"), (-50, "150", "130"), (50, "40", "30"))
+
+
+def cash_of(holding: Holding) -> Decimal:
+    """What its fills have brought in, less what they took."""
+    return holding.sold_value - holding.bought_value
 
 
 def held(signed_quantity: int, price: str) -> Holding:
@@ -63,22 +65,27 @@ def test_a_long_gains_when_the_price_rises(signed_quantity: int, entry: str, mar
 )
 def test_cash_flow_is_another_figure(signed_quantity: int, opening: str, liquidation: str) -> None:
     """Opening a long pays, closing it receives; a short the other way round; neither is the profit."""
-    entry, mark = (Decimal(100), Decimal(120)) if signed_quantity > 0 else (Decimal(150), Decimal(130))
-    assert opening_cash_flow(signed_quantity, entry) == Decimal(opening)
-    assert liquidation_cash_flow(signed_quantity, mark) == Decimal(liquidation)
-    assert unrealised_profit(signed_quantity, entry, mark) == Decimal(opening) + Decimal(liquidation)
+    entry, mark = ("100", "120") if signed_quantity > 0 else ("150", "130")
+    opened = held(signed_quantity, entry)
+    closed = opened.after_fill(-signed_quantity, Decimal(mark))
+    assert cash_of(opened) == Decimal(opening)
+    assert cash_of(closed) - cash_of(opened) == Decimal(liquidation)
+    assert opened.profit(Decimal(mark)) == closed.realised == Decimal(opening) + Decimal(liquidation)
 
 
 def test_three_legs_earn_fifteen_hundred() -> None:
     """+50 @100→120, −50 @150→130, +50 @40→30 is a profit of +1,500, not a loss."""
-    book = tuple((held(quantity, entry), Decimal(mark)) for quantity, entry, mark in MIXED)
-    assert total_profit(book) == Decimal(1500)
+    assert sum(held(quantity, entry).profit(Decimal(mark)) for quantity, entry, mark in MIXED) == Decimal(1500)
 
 
 def test_three_legs_cash_flows() -> None:
     """The same legs: +500 opening cash and +1,000 liquidation cash, kept apart from the profit they add up to."""
-    opening = sum(opening_cash_flow(quantity, Decimal(entry)) for quantity, entry, _ in MIXED)
-    liquidation = sum(liquidation_cash_flow(quantity, Decimal(mark)) for quantity, _, mark in MIXED)
+    opened = [held(quantity, entry) for quantity, entry, _ in MIXED]
+    closed = [
+        holding.after_fill(-quantity, Decimal(mark)) for holding, (quantity, _, mark) in zip(opened, MIXED, strict=True)
+    ]
+    opening = sum(map(cash_of, opened))
+    liquidation = sum(map(cash_of, closed)) - opening
     assert (opening, liquidation, opening + liquidation) == (500, 1000, 1500)
 
 
@@ -91,22 +98,13 @@ def test_three_legs_cash_flows() -> None:
 )
 def test_mixed_books(legs: tuple[tuple[int, str, str], ...], total: str) -> None:
     """Longs and shorts add up with their own signs."""
-    assert total_profit(tuple((held(q, entry), Decimal(mark)) for q, entry, mark in legs)) == Decimal(total)
+    assert sum(held(q, entry).profit(Decimal(mark)) for q, entry, mark in legs) == Decimal(total)
 
 
-def test_an_empty_strategy_is_worth_nothing_rather_than_unknown() -> None:
-    """No legs give 0, a Decimal."""
-    total = total_profit(())
-    assert total == 0
-    assert type(total) is Decimal
-
-
-def test_the_multiplier_scales_profit_and_cash() -> None:
+def test_the_multiplier_scales_profit() -> None:
     """50,000→52,000 on half a unit of multiplier is 1,000."""
     half = Decimal("0.5")
     assert unrealised_profit(1, Decimal(50_000), Decimal(52_000), half) == Decimal(1000)
-    assert opening_cash_flow(1, Decimal(50_000), half) == Decimal(-25_000)
-    assert liquidation_cash_flow(1, Decimal(52_000), half) == Decimal(26_000)
 
 
 def test_adding_averages_the_price() -> None:
@@ -191,4 +189,4 @@ def test_a_broker_position_keeps_its_sign() -> None:
         multiplier=Decimal(1),
         value=Decimal(6500),
     )
-    assert opening_cash_flow(position.signed_quantity, position.average_price) == position.value
+    assert cash_of(held(position.signed_quantity, "100")) == position.value

@@ -48,6 +48,20 @@ def test_only_what_asks_for_attention_is_unread(log: EventLog) -> None:
     assert log.unread == 0
 
 
+def test_one_account_acknowledges_its_own_and_what_is_nobodys(log: EventLog) -> None:
+    """The events of another account stay unread, and each account's are counted by themselves."""
+    one, two = AccountId("AA1111"), AccountId("BB2222")
+    for account in (one, two, None):
+        log.add(EventKind.ORDER, "unknown", severity=Severity.DANGER, account=account)
+    assert (log.unread_of(one), log.unread_of(two), log.unread) == (1, 1, 3)
+    log.acknowledge(99, (one,))
+    assert (log.unread_of(one), log.unread_of(two), log.unread) == (0, 1, 1)
+    log.add(EventKind.ORDER, "again", severity=Severity.DANGER, account=one)
+    assert log.unread_of(one) == 1
+    log.acknowledge(2)
+    assert (log.unread_of(one), log.unread_of(two)) == (1, 0)
+
+
 def test_acknowledging_never_goes_back_or_ahead(log: EventLog) -> None:
     """A number from the future does not hide what has not happened yet."""
     log.add(EventKind.FEED, "silent", severity=Severity.ATTENTION)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +16,7 @@ from engine.core.accounts import Account
 from engine.core.commands import CancelOrders, ModifyOrder, OrderChange, PlaceOrder, Receipt
 from engine.core.errors import StorageError, StorageTimeout, StorageUnavailable
 from engine.core.funds_margin import FundsSeen, MarginSeen
-from engine.core.identifiers import AccountId, InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.identifiers import AccountId, InstrumentKey, IntentId, OrderNumber, StrategyNumber
 from engine.core.instructions import Instruction, InstructionEvent, InstructionNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderRequest, OrderState, Trade
@@ -113,14 +113,22 @@ class FaultyJournal:
         self.merge_failures = 0
         """So many merges are not made, and reported as failed."""
         self.writes = 0
+        self.commits: list[tuple[OrderState, ...]] = []
+        """The states of the orders of each write of new or changed ones."""
         self.merges: list[OrderNumber] = []
 
     async def record_intents(
-        self, intents: Sequence[OrderIntent], *, epoch: int, numbers: Sequence[OrderNumber] = ()
+        self,
+        intents: Sequence[OrderIntent],
+        *,
+        epoch: int,
+        numbers: Sequence[OrderNumber] = (),
+        leaving: Collection[IntentId] = (),
     ) -> tuple[OrderRecord, ...]:
         await self._stalled()
         self._check()
-        records = await self._journal.record_intents(intents, epoch=epoch, numbers=numbers)
+        records = await self._journal.record_intents(intents, epoch=epoch, numbers=numbers, leaving=leaving)
+        self.commits.append(tuple(record.state for record in records))
         await self._written()
         return records
 
@@ -128,6 +136,11 @@ class FaultyJournal:
         await self._stalled()
         self._check()
         return await self._journal.reserve_numbers(account, count, epoch=epoch)
+
+    async def give_back_numbers(self, account: AccountId, numbers: Sequence[OrderNumber], *, epoch: int) -> None:
+        await self._stalled()
+        self._check()
+        await self._journal.give_back_numbers(account, numbers, epoch=epoch)
 
     async def merge(
         self, intent: OrderIntent | None, record: OrderRecord, events: Sequence[OrderEvent], *, epoch: int
@@ -137,6 +150,8 @@ class FaultyJournal:
         if self.merge_failures:
             self.merge_failures -= 1
             raise StorageUnavailable("the database is gone again")
+        if intent is None and self.changes_down is not None:
+            raise self.changes_down
         await self._journal.merge(intent, record, events, epoch=epoch)
         self.merges.append(record.number)
         await self._written()
@@ -147,6 +162,7 @@ class FaultyJournal:
         if self.changes_down is not None:
             raise self.changes_down
         await self._journal.record_change(record, events, epoch=epoch)
+        self.commits.append((record.state,))
         await self._written()
 
     async def adopt(self, record: OrderRecord, event: OrderEvent, *, epoch: int) -> OrderRecord:
@@ -231,8 +247,11 @@ class FaultyInstructions:
         """Every write fails with it."""
         self.lie_once = False
         """The next new one is written and reported as timed out."""
+        self.stall: asyncio.Event | None = None
+        """The database has stopped: writes wait here before they do anything."""
 
     async def record(self, instruction: Instruction, *, epoch: int) -> Instruction:
+        await self._stalled()
         self._check()
         made = await self._journal.record(instruction, epoch=epoch)
         if self.lie_once:
@@ -241,8 +260,13 @@ class FaultyInstructions:
         return made
 
     async def change(self, instruction: Instruction, event: InstructionEvent, *, epoch: int) -> None:
+        await self._stalled()
         self._check()
         await self._journal.change(instruction, event, epoch=epoch)
+
+    async def _stalled(self) -> None:
+        if self.stall is not None:
+            await self.stall.wait()
 
     async def by_idempotency_key(self, account: AccountId, key: str) -> Instruction | None:
         return await self._journal.by_idempotency_key(account, key)
@@ -299,11 +323,12 @@ class Facts:
         del instrument
         return SessionState(is_open=self.is_open, words="open" if self.is_open else "closed", halt=self.halt)
 
-    def mode(self) -> Mode:
+    def mode(self, seat: str) -> Mode:
+        del seat
         return self.current_mode
 
-    def price_range(self, instrument: Instrument) -> PriceRange | None:
-        del instrument
+    def price_range(self, instrument: Instrument, quote: Quote | None) -> PriceRange | None:
+        del instrument, quote
         return self.band
 
     def is_banned(self, instrument: Instrument) -> bool | None:

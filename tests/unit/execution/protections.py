@@ -74,8 +74,9 @@ def picture(
     doubtful: bool = False,
     untouchable: frozenset[OrderNumber] = frozenset(),
     lot: int | None = LOT,
+    stand_ins: tuple[OrderRecord, ...] = (),
 ) -> TidyPicture:
-    """What housekeeping looks at."""
+    """What housekeeping looks at; ``stand_ins`` are in the place of o7."""
     return TidyPicture(
         working=(*protective, *entries),
         protections={
@@ -87,6 +88,7 @@ def picture(
         untouchable=untouchable,
         lot_size=lambda _: lot,
         modifications_max=25,
+        stand_ins={OrderNumber(7): stand_ins} if stand_ins else {},
     )
 
 

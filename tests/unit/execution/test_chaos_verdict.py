@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.evidence import Evidence
 from tests.chaos.exchange import effective_posts
-from tests.chaos.verdict import Evidence, judge
+from tests.chaos.verdict import judge
 
 OURS: dict[str, Any] = {
     "number": 1,
@@ -34,14 +35,14 @@ THEIR_TRADE: dict[str, Any] = {
     "quantity": 65,
     "transaction_type": "BUY",
 }
-LEG: dict[str, Any] = {"instrument": {"tradingsymbol": "N"}, "holding": {"signed_quantity": 65}}
+LEG: dict[str, Any] = {"instrument": {"tradingsymbol": "N"}, "product": "NRML", "holding": {"signed_quantity": 65}}
 CLEAN = Evidence(
     ours=[OURS],
     our_trades=[OUR_TRADE],
     theirs=[THEIRS],
     their_trades=[THEIR_TRADE],
     posts_by_tag={"WSA": 1},
-    their_net=[{"tradingsymbol": "N", "quantity": 65}],
+    their_net=[{"tradingsymbol": "N", "product": "NRML", "quantity": 65}],
     our_legs=[LEG],
     promised={"k1": 1},
     refused=frozenset(),
@@ -75,7 +76,7 @@ def test_agreement_is_clean() -> None:
         ({"ours": [{**OURS, "state": "UNKNOWN"}]}, "unexplained", "still UNKNOWN"),
         ({"posts_by_tag": {"WSA": 1, "WSB": 1}}, "unexplained", "sent tag WSB"),
         ({"theirs": [{**THEIRS, "tag": None}]}, "unexplained", "carries no tag of ours"),
-        ({"our_legs": []}, "unexplained", "N: 0 here, 65 at the exchange"),
+        ({"our_legs": []}, "unexplained", "N NRML: 0 here, 65 at the exchange"),
         ({"promised": {"k1": 2}}, "lost", "was promised o2 and made o1"),
         ({"promised": {"k9": 9}}, "lost", "has no order"),
         ({"refused": frozenset({"k1"})}, "unexplained", "was refused and made o1"),

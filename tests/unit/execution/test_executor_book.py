@@ -6,7 +6,7 @@ import msgspec
 
 from engine.core.errors import BrokerUnavailable, SessionExpired
 from engine.core.identifiers import OrderTag
-from engine.core.orders import OrderState
+from engine.core.orders import OrderState, OrderTrigger
 from engine.core.reconciling import MismatchKind
 from engine.core.vocabulary import Mode, OrderType, Severity
 from engine.execution.mismatches import Finding
@@ -45,6 +45,34 @@ async def test_an_idle_book_is_read_rarely_and_a_working_one_often() -> None:
         assert 4 <= idle <= 6
         assert 19 <= working <= 22
         assert desk.broker.reads - before >= 19
+
+
+async def test_a_hint_during_a_read_brings_another_one() -> None:
+    """What happened while the book was being read may not be in it: it is read again, not after the idle interval."""
+    async with Desk() as desk:
+        await desk.clock.advance(30)
+        desk.broker.close_gate(Call.ORDERS, "after")
+        desk.executor.on_order_update()
+        await desk.clock.advance(1)
+        before = desk.broker.reads
+        desk.executor.on_order_update()
+        desk.broker.open_gate(Call.ORDERS, "after")
+        await desk.clock.advance(2)
+        assert desk.broker.reads == before + 1
+
+
+async def test_what_a_comparison_on_demand_shows_is_looked_at_soon() -> None:
+    """Found in the middle of the idle interval: an order that is not settled yet is read again within two seconds."""
+    async with Desk() as desk:
+        await desk.clock.advance(35)
+        desk.broker.place_outside(sell())
+        (row,) = desk.broker.book()
+        desk.broker.books.append((msgspec.structs.replace(row, trigger=OrderTrigger.BOOK_INTERIM),))
+        await desk.executor.reconcile()
+        (record,) = desk.executor.working()
+        assert record.state is OrderState.ACCEPTED
+        await desk.clock.advance(2)
+        assert desk.state(record.number) is OrderState.OPEN
 
 
 async def test_an_order_from_the_phone_is_adopted_once() -> None:

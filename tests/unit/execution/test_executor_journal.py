@@ -29,7 +29,7 @@ async def test_a_commit_that_was_made_although_it_timed_out_is_closed_later() ->
         desk.journal.lie_once = True
         receipt = await desk.place(key="slow")
         assert not receipt.accepted
-        assert desk.journalled(1).state is OrderState.QUEUED
+        assert desk.journalled(1).state is OrderState.SENDING
         await desk.clock.advance(20)
         assert desk.journalled(1).state is OrderState.NOT_SENT
         again = await desk.place(key="slow")
@@ -40,23 +40,26 @@ async def test_a_commit_that_was_made_although_it_timed_out_is_closed_later() ->
 
 async def test_an_order_waits_while_sending_cannot_be_journalled() -> None:
     """The journal comes back within the queue's patience: sent once. Otherwise not at all."""
-    async with Desk(ExecutionSettings(queue_expiry_s=5.0)) as desk:
-        desk.journal.fail_changes()
+    async with Desk(ExecutionSettings(budget=BudgetLimits(per_second=1), queue_expiry_s=5.0)) as desk:
         await desk.place()
+        await desk.place()
+        desk.journal.fail_changes()
         await desk.clock.advance(3)
-        assert not desk.broker.posts
-        assert desk.state(1) is OrderState.QUEUED
+        assert sum(desk.broker.posts.values()) == 1
+        assert desk.state(2) is OrderState.QUEUED
         desk.journal.heal()
         await desk.clock.advance(2)
-        assert sum(desk.broker.posts.values()) == 1
-        desk.journal.fail_changes()
+        assert sum(desk.broker.posts.values()) == 2
+        await desk.clock.advance(2)
         await desk.place()
+        await desk.place()
+        desk.journal.fail_changes()
         await desk.clock.advance(8)
-        assert desk.state(2) is OrderState.NOT_SENT
+        assert desk.state(4) is OrderState.NOT_SENT
         desk.journal.heal()
         await desk.clock.advance(2)
-        assert desk.journalled(2).state is OrderState.NOT_SENT
-        assert sum(desk.broker.posts.values()) == 1
+        assert desk.journalled(4).state is OrderState.NOT_SENT
+        assert sum(desk.broker.posts.values()) == 3
 
 
 async def test_an_answer_that_cannot_be_written_is_kept_and_written_later() -> None:
@@ -82,6 +85,24 @@ async def test_an_answer_that_cannot_be_written_is_kept_and_written_later() -> N
         ]
         assert desk.executor.snapshot().degraded == ()
         assert (await desk.place()).accepted
+
+
+async def test_a_write_that_was_made_and_reported_as_failed_leaves_one_line() -> None:
+    """The answer's line is in the journal, the engine is told otherwise and writes again: history has it once."""
+    async with Desk() as desk:
+        desk.broker.close_gate(Call.PLACE)
+        await desk.place()
+        desk.journal.lie_once = True
+        desk.broker.open_gate(Call.PLACE)
+        await desk.clock.advance(3)
+        assert desk.journal.merges == [1]
+        assert [event.to_state for event in desk.history(1)] == [
+            OrderState.SENDING,
+            OrderState.ACCEPTED,
+            OrderState.OPEN,
+        ]
+        assert desk.journalled(1) == desk.order(1)
+        assert desk.executor.snapshot().degraded == ()
 
 
 async def test_a_cancellation_does_not_wait_for_the_journal() -> None:
@@ -182,17 +203,17 @@ async def test_a_reading_engine_still_follows_the_book() -> None:
 
 async def test_a_broken_invariant_ends_the_executor() -> None:
     """An order that was never sent and is in the broker's book: going on could cost money."""
-    async with Desk() as desk:
-        desk.journal.fail_changes()
+    settings = ExecutionSettings(budget=BudgetLimits(per_minute=1, reserve_per_minute=0))
+    async with Desk(settings) as desk:
         await desk.place()
-        assert desk.state(1) is OrderState.QUEUED
-        desk.broker.place_outside(buy(), desk.order(1).tag)
+        await desk.place()
+        assert desk.state(2) is OrderState.QUEUED
+        desk.broker.place_outside(buy(), desk.order(2).tag)
         desk.executor.on_order_update()
         await desk.clock.advance(2)
         assert isinstance(await desk.failure(), InvariantBroken)
-        desk.journal.heal()
         assert [violation.check for violation in (await desk.place()).violations] == ["engine"]
-        assert not desk.broker.posts
+        assert sum(desk.broker.posts.values()) == 1
         await desk.executor.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -139,6 +140,26 @@ async def test_a_foreign_latch_stops_what_waits_exits_too(rig: Rig) -> None:
     await desk.clock.advance(5)
     assert not desk.broker.posts
     assert {rig.state(leave), rig.state(entry)} == {OrderState.NOT_SENT}
+
+
+async def test_a_foreign_kill_is_said_though_the_journal_hangs(rig: Rig) -> None:
+    """Whoever looks at the screen reads KILLED at once; that what waited was dropped is said when it is written."""
+    desk = rig.desk
+    desk.facts.held = {KEY: -LOT}
+    desk.executor._sending.budget.obey(60.0)
+    leave = await desk.place(order(Side.BUY))
+    assert leave.accepted
+    assert desk.latches is not None
+    desk.latches.set(ACCOUNT, by="workstation kill", words="flattens")
+    desk.journal.stall = asyncio.Event()
+    looking = asyncio.create_task(rig.kill.look())
+    await settle()
+    assert desk.ear.heard("KILLED")
+    assert not desk.ear.heard("dropped: 1;")
+    desk.journal.stall.set()
+    await looking
+    assert desk.ear.heard("dropped: 1;")
+    assert rig.state(leave) is OrderState.NOT_SENT
 
 
 async def test_after_a_foreign_kill_nothing_is_placed_until_positions_are_read(rig: Rig) -> None:

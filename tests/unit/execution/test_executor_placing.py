@@ -23,7 +23,7 @@ async def test_an_order_goes_from_queue_to_fill() -> None:
         receipt = await desk.place(buy(strategy=desk.strategy))
         assert receipt.accepted
         assert receipt.message == "o1: BUY 65 NIFTY26D0124000CE at 105."
-        assert receipt.orders[0].state is OrderState.QUEUED
+        assert receipt.orders[0].state is OrderState.SENDING  # nothing kept it from leaving at once
         await desk.clock.advance(2)
         assert desk.state(1) is OrderState.OPEN
         order = desk.broker.of_tag(desk.order(1).tag)

@@ -32,14 +32,17 @@ async def test_an_order_that_was_journalled_and_not_sent_is_closed() -> None:
 
 
 async def test_a_crash_after_the_commit_and_before_the_receipt_sends_nothing() -> None:
-    """The intent is durable, its caller never heard of it: closed at the next start."""
+    """The intent is durable and may have left, for all the journal knows: looked for, found absent, never sent."""
     async with Desk() as desk:
         desk.journal.gate = asyncio.Event()
         placing = asyncio.ensure_future(desk.executor.place(PlaceOrder(request=buy(), idempotency_key="k")))
         await settle()
         await desk.restart()
         await asyncio.gather(placing, return_exceptions=True)
-        assert desk.state(1) is OrderState.NOT_SENT
+        assert desk.state(1) is OrderState.UNKNOWN
+        desk.journal.gate = None
+        await desk.clock.advance(40)
+        assert desk.state(1) is OrderState.PRESUMED_ABSENT
         repeated = await desk.place(key="k")
         assert repeated.repeated
         assert not desk.broker.posts

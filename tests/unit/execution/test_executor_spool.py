@@ -180,10 +180,13 @@ async def test_an_entry_with_a_key_is_refused_when_the_key_cannot_be_looked_up(t
 
 async def test_an_exit_does_not_wait_for_an_entry_that_is_held_back(tmp_path: Path) -> None:
     """The entry was journalled before; its send cannot be, so it waits and gets too old. The exit overtakes it."""
-    async with desk_with_spool(tmp_path, ExecutionSettings(queue_expiry_s=4.0)) as desk:
-        desk.journal.fail_changes()
+    settings = ExecutionSettings(budget=BudgetLimits(per_second=3), queue_expiry_s=4.0)
+    async with desk_with_spool(tmp_path, settings) as desk:
+        await desk.place(buy())  # all that entries may use of this second
         entry = await desk.place(buy())
         assert entry.accepted
+        desk.journal.fail_changes()
+        await desk.clock.advance(1.2)
         leaving = await desk.place(sell())
         assert leaving.accepted
         assert desk.broker.of_tag(leaving.orders[0].tag).status == "OPEN"
@@ -193,7 +196,7 @@ async def test_an_exit_does_not_wait_for_an_entry_that_is_held_back(tmp_path: Pa
         await back(desk)
         agree(desk)
         assert len([event for event in desk.history(number) if "journal failed" in event.detail]) == 1
-        assert desk.broker.posts.total() == 1
+        assert desk.broker.posts.total() == 2
 
 
 async def test_answers_and_fills_of_earlier_orders_are_kept_in_the_spool(tmp_path: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
+
+import msgspec
 
 from engine.core.accounts import Profile
 from engine.core.handover import Handover, HandoverKind
+from engine.core.identifiers import InstrumentKey
 from engine.core.orders import OrderRecord, OrderState
-from engine.core.vocabulary import OrderType, Side
+from engine.core.vocabulary import Exchange, OrderType, Product, Side
 from engine.execution.handover import KnownPositions, handover
+from engine.execution.housekeeping import PositionKey
 from tests.kit.fake_broker import LOT, option
 from tests.unit.execution.protections import ACCOUNT, CALL, NOW, order
 
@@ -84,3 +89,47 @@ def test_an_order_without_an_answer_is_asked_about() -> None:
     assert "An order may have reached you about 10:25:00: sell 65 units" in line.sentence
     assert "cancel it if you do" in line.sentence
     assert "UNKNOWN" in line.note
+
+
+def test_without_a_ledger_the_brokers_word_stands_alone() -> None:
+    """It is said that our own side is missing."""
+    text = spoken(None, 2 * LOT)
+    (line,) = text.lines
+    assert "Please sell 130 units, 2 lots of 65," in line.sentence
+    assert any("Our own ledger is not there" in note for note in text.notes)
+
+
+def test_a_change_that_is_out_is_said_with_the_order() -> None:
+    """What the desk sees may differ from what is read here."""
+    (_, line) = spoken(-LOT, -LOT, working=(order(7, state=OrderState.MODIFYING),)).lines
+    assert "whose effect is not known" in line.note
+
+
+def test_prices_are_said_as_they_are_meant() -> None:
+    """A limit, a stop at market, a market order; halves of a rupee keep their paise."""
+    said = {}
+    for number, kind in enumerate((OrderType.LIMIT, OrderType.SL_M, OrderType.MARKET), start=1):
+        record = order(number, kind=kind)
+        request = msgspec.structs.replace(
+            record.request, price=Decimal("130.50"), trigger_price=Decimal(120) if kind is OrderType.SL_M else None
+        )
+        (line,) = spoken(0, 0, working=(msgspec.structs.replace(record, request=request),)).lines
+        said[kind] = line.sentence
+    assert ", limit 130.50; product" in said[OrderType.LIMIT]
+    assert ", stop with trigger 120 at market; product" in said[OrderType.SL_M]
+    assert ", at market; product" in said[OrderType.MARKET]
+
+
+def test_a_contract_that_is_not_in_the_dump_is_named_by_its_symbol() -> None:
+    """Units without lots, the symbol and the segment: enough to be understood."""
+    unknown = PositionKey(InstrumentKey(Exchange.BFO, "SENSEX26D0380000PE"), Product.MIS)
+    text = handover(
+        Profile(account_id=ACCOUNT, name="Test"),
+        KnownPositions(ledger={unknown: -40}, broker=None, broker_age_s=None, legs={}),
+        (),
+        lambda _: None,
+        NOW,
+    )
+    (line,) = text.lines
+    assert "Please buy 40 units of SENSEX26D0380000PE, BSE futures and options; product MIS" in line.sentence
+    assert line.note == ""

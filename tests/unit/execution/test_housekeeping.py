@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine.core.identifiers import OrderNumber
-from engine.core.orders import OrderState
+from engine.core.orders import OrderRecord, OrderState
 from engine.core.vocabulary import OrderType, Side
-from engine.execution.housekeeping import Ask, Drop, Role, Shrink, tidy
+from engine.execution.housekeeping import STAND_IN_PREFIX, Ask, Drop, Replace, Role, Shrink, tidy
 from tests.kit.fake_broker import LOT
 from tests.unit.execution.protections import OTHER, held, order, picture
 
@@ -127,9 +128,9 @@ def test_orphans_of_both_sides_do_not_keep_each_other() -> None:
 
 
 def test_what_is_no_whole_number_of_lots_or_used_up_is_asked_about() -> None:
-    """No order the exchange would refuse is sent, and none beyond the broker's 25 modifications."""
+    """No order the exchange would refuse is sent, and none that has triggered is replaced on the wrong side."""
     (lots,) = tidy(picture(held(-10), order(7)))
-    (used,) = tidy(picture(held(-LOT), order(7, quantity=2 * LOT, modifications=25)))
+    (used,) = tidy(picture(held(-LOT), order(7, quantity=2 * LOT, state=OPEN, modifications=25)))
     (no_lot,) = tidy(picture(held(-LOT), order(7, quantity=2 * LOT), lot=None))
     assert isinstance(lots, Ask)
     assert isinstance(no_lot, Ask)
@@ -165,3 +166,43 @@ def test_a_role_is_what_the_order_was_made_as() -> None:
     """A stop and a market stop protect; a limit and a market order leave with a gain."""
     assert Role.of(OrderType.SL_M) is Role.STOP
     assert Role.of(OrderType.MARKET) is Role.TARGET
+
+
+def test_a_used_up_guard_is_replaced_and_never_cancelled_first() -> None:
+    """Nothing rests in its place: a smaller one is placed; one that rests there: the old one goes, and only it."""
+    old = order(7, quantity=2 * LOT, modifications=25)
+    new = order(9, key=f"{STAND_IN_PREFIX}o7/1")
+    (placed,) = tidy(picture(held(-LOT), old))
+    assert isinstance(placed, Replace)
+    assert (placed.number, placed.quantity, placed.idempotency_key) == (7, LOT, new.idempotency_key)
+    (dropped,) = tidy(picture(held(-LOT), old, new, stand_ins=(new,)))
+    assert (type(dropped), dropped.number) == (Drop, 7)
+    both = tidy(picture(held(0), old, new, stand_ins=(new,)))
+    assert {(type(action), action.number) for action in both} == {(Drop, 7), (Drop, 9)}
+
+
+def test_the_old_guard_stays_where_the_smaller_one_is_not_enough() -> None:
+    """The position has grown again meanwhile: the small one gives way, and what is held stays protected."""
+    old = order(7, quantity=2 * LOT, modifications=25)
+    new = order(9, key=f"{STAND_IN_PREFIX}o7/1")
+    (dropped,) = tidy(picture(held(-2 * LOT), old, new, stand_ins=(new,)))
+    assert (type(dropped), dropped.number) == (Drop, 9)
+
+
+def test_one_on_its_way_in_its_place_holds_everything_back() -> None:
+    """Until it rests nothing is placed, changed or cancelled."""
+    old = order(7, quantity=2 * LOT, modifications=25)
+    new = order(9, key=f"{STAND_IN_PREFIX}o7/1", state=OrderState.SENDING)
+    assert tidy(picture(held(-LOT), old, entries=(new,), stand_ins=(new,))) == ()
+
+
+@pytest.mark.parametrize(("net", "entries"), [(-LOT, ()), (0, (order(8, Side.SELL, kind=LIMIT, state=OPEN),))])
+def test_a_stop_from_outside_that_has_or_may_get_something_is_left_alone(
+    net: int, entries: tuple[OrderRecord, ...]
+) -> None:
+    """What is held, or an order that may open it, is what it is for; without either it is asked about."""
+    stop = msgspec.structs.replace(order(7), intent_id=None)
+    assert tidy(picture(held(net), entries=(stop, *entries))) == ()
+    (asked,) = tidy(picture(held(0), entries=(stop,)))
+    assert isinstance(asked, Ask)
+    assert asked.needs_broker

@@ -8,21 +8,23 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
+import pytest
 
 from engine.core.errors import BrokerUnavailable
 from engine.core.identifiers import InstrumentKey, OrderNumber
 from engine.core.orders import OrderRecord, OrderRequest, OrderState
 from engine.core.positions import BrokerPosition
-from engine.core.vocabulary import Product, Severity
-from engine.execution.housekeeping import HOUSEKEEPING, PositionKey
+from engine.core.vocabulary import Mode, OrderType, Product, Severity
+from engine.execution.housekeeping import HOUSEKEEPING, HOUSEKEEPING_VERSION, STAND_IN_PREFIX, PositionKey
 from engine.execution.housekeeping_desk import Allocations, HousekeepingDesk
 from engine.execution.order_roles import OrderRoles
-from engine.execution.settings import ExecutionSettings, HousekeepingSettings
+from engine.execution.settings import CheckLimits, ExecutionSettings, HousekeepingSettings
 from storage.memory import MemoryRepositories
 from tests.kit.fake_broker import LOT, TOKEN, Call, Fault, option
 from tests.unit.execution.desk import ACCOUNT, Desk, buy, sell, settle
 
 CALL = option().key
+RESTING = {OrderState.OPEN, OrderState.TRIGGER_PENDING}
 GOING = {OrderState.CANCELLING, OrderState.CANCELLED}
 KEY = PositionKey(CALL, Product.NRML)
 
@@ -30,7 +32,9 @@ KEY = PositionKey(CALL, Product.NRML)
 class House:
     """Housekeeping over a desk whose holdings a test sets."""
 
-    def __init__(self, desk: Desk, settings: HousekeepingSettings | None = None) -> None:
+    def __init__(
+        self, desk: Desk, settings: HousekeepingSettings | None = None, *, modifications_max: int = 25
+    ) -> None:
         self.desk = desk
         self.broker: int | None = None
         """What the broker says; ``None``: what the ledger does."""
@@ -56,7 +60,9 @@ class House:
             repository=MemoryRepositories(desk.store).upkeep,
             epoch=desk.store.epochs[ACCOUNT],
             clock=desk.clock,
-            settings=msgspec.structs.replace(ExecutionSettings(), housekeeping=own),
+            settings=msgspec.structs.replace(
+                ExecutionSettings(), housekeeping=own, checks=CheckLimits(modifications_max=modifications_max)
+            ),
             notify=desk.ear.on_notice,
         )
 
@@ -109,10 +115,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(settings: HousekeepingSettings | None = None) -> AsyncIterator[House]:
+async def house(settings: HousekeepingSettings | None = None, *, modifications_max: int = 25) -> AsyncIterator[House]:
     """Housekeeping over a new desk."""
     async with Desk() as desk:
-        yield House(desk, settings)
+        yield House(desk, settings, modifications_max=modifications_max)
 
 
 async def test_an_orphan_is_cancelled_once_with_its_reason() -> None:
@@ -129,7 +135,7 @@ async def test_an_orphan_is_cancelled_once_with_its_reason() -> None:
         assert home.state(number) is OrderState.CANCELLED
         assert [call for call, _ in home.desk.broker.sequence].count(Call.CANCEL) == 1
         decisions = [event.facts.decision for event in home.desk.history(number) if event.facts.decision is not None]
-        assert [(decision.by, decision.version) for decision in decisions] == [(HOUSEKEEPING, "1")]
+        assert [(decision.by, decision.version) for decision in decisions] == [(HOUSEKEEPING, HOUSEKEEPING_VERSION)]
         assert decisions[0].quotes
         assert home.reads == 1
 
@@ -160,6 +166,123 @@ async def test_the_broker_is_asked_before_anything_is_done() -> None:
         home.down = False
         await home.look()
         assert home.state(number) in GOING
+
+
+def stand_ins(home: House) -> list[OrderRecord]:
+    """Orders that were made in the place of others, oldest first."""
+    orders = home.desk.executor.orders()
+    return [order for order in orders if (order.idempotency_key or "").startswith(STAND_IN_PREFIX)]
+
+
+async def used_up(home: House, request: OrderRequest) -> OrderNumber:
+    """A guard of three lots that was modified as often as it may be, with one lot left to protect."""
+    number = await home.protected(3 * LOT, request)
+    await home.desk.modify(number, price=request.price)
+    await home.desk.clock.advance(4)
+    assert home.order(number).modifications == 1
+    home.desk.facts.held = {CALL: LOT}
+    return number
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        sell(3 * LOT, price="120"),
+        sell(3 * LOT, price="85", order_type=OrderType.SL, trigger_price=Decimal(90)),
+    ],
+)
+async def test_a_used_up_guard_goes_only_when_the_smaller_one_in_its_place_rests(request_: OrderRequest) -> None:
+    """Placed first; while it is on the wire both stand; then the old one is cancelled, with the reason; no second."""
+    async with house(modifications_max=1) as home:
+        desk, old = home.desk, await used_up(home, request_)
+        desk.broker.close_gate(Call.PLACE)
+        await home.look()
+        (new,) = stand_ins(home)
+        assert new.state is OrderState.SENDING
+        for _ in range(2):
+            await home.look()
+        assert home.state(old) in RESTING
+        desk.broker.open_gate(Call.PLACE)
+        await desk.clock.advance(4)
+        assert {home.state(new.number), home.state(old)} <= RESTING
+        shown = {record.number: record.remaining_quantity for record in desk.executor.working()}
+        assert shown == {old: 3 * LOT, new.number: LOT}, "the account is guarded twice meanwhile"
+        await home.look()
+        await desk.clock.advance(4)
+        assert home.state(old) is OrderState.CANCELLED
+        kept = home.order(new.number)
+        assert kept.request == msgspec.structs.replace(home.order(old).request, quantity=LOT)
+        decisions = [event.facts.decision for event in desk.history(old) if event.facts.decision is not None]
+        assert f"o{new.number} rests in its place" in decisions[-1].words
+        calls = [call for call, _ in desk.broker.sequence]
+        assert calls.index(Call.CANCEL) > max(place for place, call in enumerate(calls) if call is Call.PLACE)
+        for _ in range(3):
+            await home.look()
+            await desk.clock.advance(4)
+        assert (home.state(new.number) in RESTING, len(stand_ins(home))) == (True, 1)
+
+
+async def test_the_one_in_its_place_counts_after_a_restart() -> None:
+    """Killed between placing it and cancelling the old one: the next engine cancels, and places no second one."""
+    async with house(modifications_max=1) as home:
+        old = await used_up(home, sell(3 * LOT, price="120"))
+        await home.look()
+        await home.desk.clock.advance(4)
+        (new,) = stand_ins(home)
+        assert home.state(old) is OrderState.OPEN
+        await home.desk.restart()
+        again = House(home.desk, modifications_max=1)
+        await again.look()
+        await home.desk.clock.advance(4)
+        assert (home.state(old), home.state(new.number)) == (OrderState.CANCELLED, OrderState.OPEN)
+        assert len(stand_ins(home)) == 1
+
+
+async def test_one_that_never_comes_to_rest_leaves_the_old_guard_and_asks() -> None:
+    """The broker refuses three: the old guard was never touched, and a person is asked once."""
+    async with house(modifications_max=1) as home:
+        old = await used_up(home, sell(3 * LOT, price="120"))
+        for _ in range(6):
+            home.desk.broker.arm(Call.PLACE, Fault.REFUSE)
+            await home.look()
+            await home.desk.clock.advance(4)
+        assert len(stand_ins(home)) == 3
+        assert home.state(old) is OrderState.OPEN
+        assert home.said("place a smaller one (3 were placed and do not rest), then cancel it") == 1
+
+
+async def test_in_read_mode_a_guard_is_replaced_all_the_same() -> None:
+    """It takes away what the old one took away: no arming is needed for it."""
+    async with house(modifications_max=1) as home:
+        await used_up(home, sell(3 * LOT, price="120"))
+        home.desk.facts.current_mode = Mode.READ
+        await home.look()
+        await home.desk.clock.advance(4)
+        assert [order.state for order in stand_ins(home)] == [OrderState.OPEN]
+
+
+async def test_a_stop_of_the_phone_with_nothing_to_take_away_is_asked_about_once() -> None:
+    """Not tidied: named once, with what to say; not while the broker still shows a position, nor one that protects."""
+    async with house() as home:
+        desk = home.desk
+        row = desk.broker.place_outside(sell(LOT, price="85", order_type=OrderType.SL, trigger_price=Decimal(90)))
+        await desk.clock.advance(16)
+        (record,) = desk.executor.working()
+        assert (record.intent_id, record.state) == (None, OrderState.TRIGGER_PENDING)
+        desk.facts.held = {CALL: LOT}
+        await home.look()
+        desk.facts.held = {}
+        home.broker = LOT
+        await home.look()
+        assert home.said("stop of nothing") == 0
+        home.broker = None
+        for _ in range(3):
+            await home.look()
+        (notice,) = desk.ear.heard("stop of nothing")
+        assert f"Say: cancel o{record.number}" in notice.text
+        assert (notice.severity, notice.subject) == (Severity.ATTENTION, f"o{record.number}")
+        assert desk.order(record.number).state is OrderState.TRIGGER_PENDING
+        assert row.order_id == record.broker_order_id
 
 
 async def test_unknown_positions_are_said_once_and_nothing_is_done() -> None:

@@ -285,6 +285,76 @@ async def test_a_journal_that_is_down_sends_nothing() -> None:
         assert stands(desk, receipt).state is DONE
 
 
+@pytest.mark.parametrize("is_known_late", [False, True])
+async def test_a_trigger_is_taken_back_without_the_journal(is_known_late: bool) -> None:
+    """Asked for at once although nothing can be written; journalled once, when it can, also if the record was taken
+    after all.
+    """
+    async with Desk() as desk:
+        trigger_id = (await place(desk)).trigger_id
+        assert trigger_id is not None
+        if is_known_late:
+            desk.instructions.lie_once = True
+        else:
+            desk.instructions.down = StorageUnavailable("the database is gone")
+        receipt = await side_of(desk).triggers.delete(DeleteGtt(trigger_id=trigger_id), seat="one")
+        assert (receipt.accepted, receipt.instruction_state, receipt.instruction) == (True, DONE, None)
+        assert "The journal is away" in receipt.message
+        assert desk.broker.triggers[trigger_id].status is GttStatus.DELETED
+        desk.instructions.down = None
+        await desk.clock.advance(2)
+        placed, taken = desk.store.instructions.values()
+        assert (taken.state, taken.trigger_id, taken.seat) == (DONE, trigger_id, "one")
+        assert [event.to_state for event in await desk.instructions.history(taken.number)] == [DONE]
+        assert placed.state is DONE
+        assert not side_of(desk).book.is_behind
+        await desk.restart()
+        assert asked(desk, Call.DELETE_GTT) == 1
+
+
+async def test_a_journal_that_hangs_keeps_no_trigger_from_being_taken_back() -> None:
+    """The deletion goes out after the spool's half second, a new trigger is refused; all is written in its order."""
+    async with Desk() as desk:
+        first, second = (await place(desk)).trigger_id, (await place(desk, single())).trigger_id
+        assert first is not None
+        assert second is not None
+        desk.instructions.stall = asyncio.Event()
+        taking = [
+            asyncio.ensure_future(side_of(desk).triggers.delete(DeleteGtt(trigger_id=number)))
+            for number in (first, second)
+        ]
+        placing = asyncio.ensure_future(place(desk))
+        await desk.clock.advance(0.6)
+        assert [(await task).instruction_state for task in taking] == [DONE, DONE]
+        assert [violation.check for violation in (await placing).violations] == ["journal"]
+        assert {row.status for row in desk.broker.triggers.values()} == {GttStatus.DELETED}
+        desk.instructions.stall.set()
+        desk.instructions.stall = None
+        await desk.clock.advance(3)
+        assert not side_of(desk).book.is_behind
+        kept = {item.trigger_id: item.state for item in desk.store.instructions.values() if item.gtt is None}
+        assert kept == {first: DONE, second: DONE}
+        lines = [event.number for event in desk.store.instruction_events]
+        assert len(lines) == len(set(lines)), "each change is written once"
+
+
+async def test_changes_that_are_owed_together_are_each_written_once() -> None:
+    """Two answers come while the journal is away: neither is lost, neither is written twice."""
+    async with Desk() as desk:
+        desk.broker.close_gate(Call.PLACE_GTT)
+        placing = [asyncio.ensure_future(place(desk, request)) for request in (OCO, single())]
+        await settle()
+        desk.instructions.stall = asyncio.Event()
+        desk.broker.open_gate(Call.PLACE_GTT)
+        await desk.clock.advance(0.1)
+        desk.instructions.stall.set()
+        desk.instructions.stall = None
+        await desk.clock.advance(2)
+        assert [(await task).instruction_state for task in placing] == [DONE, DONE]
+        assert [item.state for item in desk.store.instructions.values()] == [DONE, DONE]
+        assert len(desk.store.instruction_events) == 2
+
+
 async def test_a_record_that_was_taken_too_late_is_closed() -> None:
     """Reported as not written, found in the database: it is closed as not sent, and its key asks for nothing."""
     async with Desk() as desk:

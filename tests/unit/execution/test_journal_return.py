@@ -17,6 +17,7 @@ from engine.core.vocabulary import Severity
 from engine.execution.journal_merge import SpoolMerger
 from engine.execution.patience import Patience
 from engine.execution.patient_upkeep import PatientUpkeep
+from engine.execution.settings import BudgetLimits, ExecutionSettings
 from engine.execution.spool_file import SpoolUnusable
 from engine.execution.spool_records import SpooledOrder, queued
 from storage.memory import MemoryRepositories
@@ -52,8 +53,9 @@ async def test_a_call_within_the_limit_is_answered_and_a_late_one_goes_on() -> N
     assert len(done) == 2
 
 
-async def test_a_process_that_stood_still_does_not_blame_the_database() -> None:
-    """The limit ended far too late: the answer, which lay there all the time, is still taken."""
+@pytest.mark.parametrize("begun_s", [0.0, 0.22, 0.48])
+async def test_a_process_that_stood_still_does_not_blame_the_database(begun_s: float) -> None:
+    """The loop stalls for 3 s at any moment of the wait: the answer, which lay there all the time, is still taken."""
     clock = ManualClock()
     patience, answer = Patience(clock, 0.5), asyncio.get_running_loop().create_future()
 
@@ -62,12 +64,65 @@ async def test_a_process_that_stood_still_does_not_blame_the_database() -> None:
         return found
 
     asking = asyncio.ensure_future(patience.ask(waiting()))
-    await settle()
-    clock.elapsed = 5.0
-    await clock.advance(0.1)
+    await clock.advance(begun_s)
+    clock.elapsed += 3.0
+    await clock.advance(0)
     assert not asking.done()
     answer.set_result("written")
     assert await asking == "written"
+    assert not patience.has_late
+
+
+async def test_a_stall_does_not_hide_a_database_that_is_silent() -> None:
+    """After 3 s of standing still the rest of the limit is waited, and not a moment longer."""
+    clock = ManualClock()
+    patience = Patience(clock, 0.5)
+    asking = asyncio.ensure_future(patience.ask(asyncio.Event().wait()))
+    await clock.advance(0.22)
+    clock.elapsed += 3.0
+    await clock.advance(0.25)
+    assert not asking.done()
+    await clock.advance(0.1)
+    with pytest.raises(StorageTimeout):
+        await asking
+    await patience.end()
+
+
+class LateClock(ManualClock):
+    """Every sleep ends so many seconds late: a loop that is always busy."""
+
+    def __init__(self, late_s: float) -> None:
+        super().__init__()
+        self.late_s = late_s
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds + self.late_s)
+
+
+@pytest.mark.parametrize(("late_s", "least_s", "most_s"), [(0.0, 0.45, 0.55), (0.04, 0.85, 0.95), (0.2, 4.9, 5.1)])
+async def test_a_loop_that_is_always_late_still_comes_to_an_end(late_s: float, least_s: float, most_s: float) -> None:
+    """The slower this process, the longer it waits; never more than twice as many looks as on an idle machine."""
+    clock = LateClock(late_s)
+    patience = Patience(clock, 0.5)
+    asking = asyncio.ensure_future(patience.ask(asyncio.Event().wait()))
+    await clock.advance(least_s)
+    assert not asking.done()
+    await clock.advance(most_s - least_s)
+    with pytest.raises(StorageTimeout):
+        await asking
+    await patience.end()
+
+
+async def test_a_connection_that_is_refused_is_no_matter_of_patience() -> None:
+    """What fails is passed on at once, without a moment having gone by."""
+    clock = ManualClock()
+
+    async def refused() -> None:
+        raise StorageUnavailable("connection refused")
+
+    with pytest.raises(StorageUnavailable, match="connection refused"):
+        await Patience(clock, 0.5).ask(refused())
+    assert clock.elapsed == 0.0
 
 
 async def test_who_is_cancelled_takes_the_call_along() -> None:
@@ -200,16 +255,19 @@ async def test_a_disk_that_refuses_the_spool_keeps_an_exit_from_being_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither journal nor spool: refused in words; what the order's journalled twin could have become is owed."""
-    async with desk_with_spool(tmp_path) as desk:
+    async with desk_with_spool(tmp_path, ExecutionSettings(budget=BudgetLimits(per_second=1))) as desk:
+        await desk.place(sell(price="107"))  # all that may leave in this second
+        taken = await desk.place(sell())
         desk.journal.fail_changes()
 
         def full(*_: object) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, "write", full)
-        taken = await desk.place(sell())
         number = taken.orders[0].number
-        assert not desk.broker.posts
+        await desk.clock.advance(1.3)
+        assert desk.state(number) is OrderState.QUEUED
+        assert desk.broker.posts.total() == 1
         refused = await desk.place(sell(price="106"))
         assert "No space left" in refused.message
         monkeypatch.undo()
@@ -239,6 +297,32 @@ async def test_numbers_that_cannot_be_reserved_are_not_missed_while_the_journal_
             assert "no reserved order number" in (await desk.place(sell(price="106"))).message
         finally:
             type(desk.journal).reserve_numbers = journal  # type: ignore[method-assign]
+
+
+async def test_clean_starts_make_consecutive_numbers_and_a_kill_leaves_a_gap(tmp_path: Path) -> None:
+    """What an engine had in stock and did not use is the next one's; a killed engine gives nothing back."""
+    made: list[OrderNumber] = []
+    async with desk_with_spool(tmp_path) as desk:
+        for _ in range(3):
+            made += [(await desk.place(sell(price=price))).orders[0].number for price in ("106", "107")]
+            await desk.close()
+            await desk.open()
+        assert made == list(range(made[0], made[0] + 6))
+        await desk.restart()
+        after_kill = (await desk.place(sell(price="108"))).orders[0].number
+        assert made[-1] + 1 < after_kill <= made[-1] + 1 + 2 * desk.settings.spool.numbers_kept
+
+
+async def test_numbers_are_kept_back_when_what_is_owed_could_not_be_written(tmp_path: Path) -> None:
+    """The end comes while the journal is away: the spool's orders have their numbers, and nothing is given back."""
+    async with desk_with_spool(tmp_path) as desk:
+        desk.journal.fail()
+        spooled = (await desk.place(sell())).orders[0].number
+        await desk.close()
+        assert desk.store.spare_numbers == set()
+        await desk.open()
+        assert desk.journalled(spooled).request == sell()
+        assert (await desk.place(sell(price="106"))).orders[0].number > spooled
 
 
 async def test_one_order_the_journal_refuses_does_not_hold_up_the_others(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from engine.core.errors import StorageUnavailable
 from engine.core.reconciling import Mismatch, MismatchKind, MismatchState
 from engine.core.vocabulary import Severity
 from engine.execution.mismatches import Finding, MismatchList, mismatch_id
 from engine.execution.notices import Notice
+from engine.execution.reconciliation import Comparison
 from storage.memory import MemoryRepositories
 from tests.unit.execution.desk import ACCOUNT, Desk, ManualClock
 
@@ -169,3 +171,36 @@ async def test_items_outlive_the_engine_and_a_database_that_is_down() -> None:
         await other.see(finding())
         assert other.notices == []
         await desk.open()
+
+
+async def test_fills_that_wait_for_the_journal_are_no_difference_of_the_positions() -> None:
+    """While the ledger cannot take them nothing is listed, and it is said why; after it the positions are compared."""
+    theirs = 0
+
+    async def positions() -> Comparison:
+        ours = sum(trade.quantity for trade in desk.fills.trades)
+        found = () if ours == theirs else (finding(theirs, ours=ours),)
+        return Comparison(kinds=KINDS, found=found)
+
+    desk = Desk(checks=(positions,))
+    async with desk:
+        number = await desk.resting()
+        desk.fills.error = StorageUnavailable("the database is gone")
+        desk.broker.fill(desk.broker.of_tag(desk.order(number).tag).order_id)
+        theirs = 65
+        await desk.clock.advance(5)
+        for _ in range(3):
+            result = await desk.executor.reconcile()
+            await desk.clock.advance(2)
+            assert result.not_compared == (MismatchKind.POSITION,)
+            assert not result.is_settled
+        assert desk.executor.snapshot().mismatches == ()
+        assert any("wait for the journal" in words for words in desk.executor.snapshot().degraded)
+        desk.fills.error = None
+        await desk.clock.advance(5)
+        assert desk.executor.snapshot().degraded == ()
+        result = await desk.executor.reconcile()
+        assert (result.not_compared, result.mismatches) == ((), ())
+        theirs = 130
+        await desk.clock.advance(90)
+        assert desk.executor.snapshot().mismatches == ("the broker has 130, we 65",)

@@ -14,6 +14,8 @@ from engine.core.plans import (
     AtTime,
     Comparison,
     Floors,
+    JoinedTest,
+    Joint,
     PlanNumber,
     PlanState,
     PlanTurn,
@@ -113,6 +115,61 @@ async def test_killed_while_it_fires_it_makes_one_order(moment: float) -> None:
         assert desk.plan_state(number).is_over
         assert len(desk.executor.orders()) == 1
         assert sum(desk.broker.accepted.values()) <= 1
+
+
+def between(low: str, high: str, *, or_below: str, for_s: float = 0.0) -> WhenPrice:
+    """The last price between two levels, for so long, or below a third one."""
+
+    def test(comparison: Comparison, level: str, length_s: float = 0.0) -> PriceTest:
+        return PriceTest(instrument=option().key, comparison=comparison, level=Decimal(level), for_s=length_s)
+
+    return WhenPrice(
+        test=test(Comparison.ABOVE, low, for_s),
+        more=(
+            JoinedTest(joint=Joint.AND, test=test(Comparison.BELOW, high)),
+            JoinedTest(joint=Joint.OR, test=test(Comparison.BELOW, or_below)),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("prices", "fires"),
+    [(("104",), False), (("106",), True), (("111",), False), (("99",), True), (("104", "111", "104"), False)],
+)
+async def test_all_of_one_group_must_hold(prices: tuple[str, ...], fires: bool) -> None:
+    """Between 105 and 110, or below 100: one half of the first pair is not enough, the other group alone is."""
+    async with PlansDesk(LIMITS) as desk:
+        price(desk, "104")
+        number = await made(desk, between("105", "110", or_below="100"))
+        assert "and" in desk.note(number)
+        for last in prices:
+            price(desk, last)
+            await desk.clock.advance(1)
+        assert desk.plan_state(number) is (PlanState.DONE if fires else PlanState.WAITING)
+        assert len(desk.executor.orders()) == fires
+
+
+async def test_each_test_has_its_own_length() -> None:
+    """The first has to hold for 5 s without a break; the second only when the first is proved."""
+    async with PlansDesk(LIMITS) as desk:
+        price(desk, "111")
+        number = await made(desk, between("105", "110", or_below="100", for_s=5))
+        await desk.clock.advance(6)
+        assert desk.plan_state(number) is PlanState.WAITING, "beyond the second level"
+        price(desk, "106")
+        await desk.clock.advance(1)
+        assert desk.plan_state(number) is PlanState.DONE, "the first has held all the while"
+    async with PlansDesk(LIMITS) as desk:
+        price(desk, "106")
+        number = await made(desk, between("105", "110", or_below="100", for_s=5))
+        await desk.clock.advance(4)
+        price(desk, "104")
+        await desk.clock.advance(1)
+        price(desk, "106")
+        await desk.clock.advance(4)
+        assert desk.plan_state(number) is PlanState.WAITING, "it was broken"
+        await desk.clock.advance(2)
+        assert desk.plan_state(number) is PlanState.DONE
 
 
 async def test_the_sentence_is_read_at_its_moment() -> None:

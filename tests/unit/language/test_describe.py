@@ -42,6 +42,9 @@ from tests.unit.language.world import World
         ),
         ("modify o38 260 @ 53", "modify o38 4L @ 53.00"),
         ("move 1.1 65 to fly-0920", "move 1.1 1L to 3"),
+        ("account ab1234", "account AB1234"),
+        ("account all", "account all"),
+        ("move 1.1 to fly-0920 at mark", "move 1.1 to 3 at mid"),
         ("archive fly-exp", "archive 5"),
         ("show nifty 08dec", "show nifty w1"),
         ("disarm", "disarm"),
@@ -85,7 +88,7 @@ def unlisted(**changes: object) -> OrderRequest:
         (ReplayDeadLetter(numbers=(OrderNumber(40), OrderNumber(41))), "send again o40 o41"),
         (CloseDeadLetter(numbers=(OrderNumber(40),)), "close o40"),
         (AcknowledgeEvent(sequence=17), "acknowledge events up to 17"),
-        (SetMode(mode=Mode.HOT), "arm hot"),
+        (SetMode(mode=Mode.HOT, lots=2), "arm hot 2"),
     ],
 )
 def test_commands_without_a_sentence_are_still_put_in_words(world: World, command: Command, words: str) -> None:

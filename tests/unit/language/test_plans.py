@@ -70,6 +70,24 @@ def test_a_time_is_of_today_in_india(world: World) -> None:
     assert command.floors == Floors()
 
 
+def test_several_prices_are_joined_by_and_and_or(world: World) -> None:
+    """Each test keeps its own length; ``and`` binds before ``or``; the canonical sentence means the same."""
+    text = "when nifty > 24,500 for 30s and nifty < 24,600 or banknifty fut <= 57,000 within 1m then exit all"
+    command = command_of(text, world)
+    assert isinstance(command, MakePlan)
+    trigger = command.trigger
+    assert isinstance(trigger, WhenPrice)
+    assert [(test.comparison, test.level, test.for_s) for test in trigger.tests] == [
+        (Comparison.ABOVE, Decimal(24_500), 30.0),
+        (Comparison.BELOW, Decimal(24_600), 0.0),
+        (Comparison.AT_MOST, Decimal(57_000), 0.0),
+    ]
+    assert trigger.tests[0].instrument == NIFTY_INDEX.key != trigger.tests[2].instrument
+    assert trigger.groups == ((0, 1), (2,))
+    assert command.window_s == 60
+    assert command_of(describe(command, world), world) == command
+
+
 def test_window_and_floors_stand_before_the_action(world: World) -> None:
     """In any order, and the canonical sentence means the same."""
     command = command_of("at 09:20:05 spread 2% within 1m credit 1,500 sell 2L nifty atm ce w0", world)

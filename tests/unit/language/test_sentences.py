@@ -14,9 +14,10 @@ from engine.core.commands import (
     ScreenWish,
     SetMark,
     SetMode,
+    ShowAccount,
     ShowChain,
 )
-from engine.core.identifiers import StrategyNumber
+from engine.core.identifiers import AccountId, StrategyNumber
 from engine.core.vocabulary import Mark, Mode
 from engine.language.parser import READERS, UNAVAILABLE, interpret, parse
 from engine.language.tokens import tokenize
@@ -35,8 +36,14 @@ THREE, ONE = StrategyNumber(3), StrategyNumber(1)
         ("move 1.1 to 3", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE)),
         ("move #1.1 to fly-0920", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE)),
         ("move 1.1 1L to 3", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE, quantity=65)),
+        ("move 1.1 to 3 at mark", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE, mark=Mark.MID)),
+        ("move 1.1 1L to 3 at mid", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE, quantity=65, mark=Mark.MID)),
+        ("move 1.1 to 3 at last", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE, mark=Mark.LAST)),
+        ("move 1.1 to 3 at average", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE)),
         ("move 1.1 65 to 3", MoveQuantity(strategy=ONE, leg=1, to_strategy=THREE, quantity=65)),
         ("arm confirm", SetMode(mode=Mode.CONFIRM)),
+        ("arm hot 2", SetMode(mode=Mode.HOT, lots=2)),
+        ("Arm HOT 3L", SetMode(mode=Mode.HOT, lots=3)),
         ("DISARM", SetMode(mode=Mode.READ)),
     ],
 )
@@ -57,6 +64,8 @@ def test_commands(world: World, text: str, command: Command) -> None:
         ("go orders", GoTo(place="orders")),
         ("go DOCTOR", GoTo(place="doctor")),
         ("mark exit", SetMark(mark=Mark.EXIT)),
+        ("account ab1234", ShowAccount(account=AccountId("AB1234"))),
+        ("account ALL", ShowAccount(account=None)),
         ("mark LAST", SetMark(mark=Mark.LAST)),
         ("  quit  ", Quit()),
     ],

@@ -41,6 +41,7 @@ from engine.core.commands import (
     SetHousekeeping,
     SetMode,
     SteerPlan,
+    TouchSeat,
     Unlock,
 )
 from engine.core.errors import Forbidden, WorkstationError
@@ -194,7 +195,8 @@ ACTS: tuple[Command, ...] = (
     ArchiveStrategy(number=StrategyNumber(1)),
     MoveQuantity(strategy=StrategyNumber(1), leg=1, to_strategy=StrategyNumber(2)),
     SetMode(mode=Mode.CONFIRM),
-    SetMode(mode=Mode.HOT),
+    SetMode(mode=Mode.HOT, lots=1),
+    TouchSeat(),
     ResolveUnknown(number=OWN),
     ReplayDeadLetter(numbers=(OWN,)),
     CloseDeadLetter(numbers=(OWN,)),

@@ -46,7 +46,7 @@ class ExitEngine(PlainEngine):
             return Interpretation(text=text, error=SentenceError(message="No strategy.", place=5))
         return Interpretation(text=text, command=ExitPositions(target=TARGET, everything=True))
 
-    async def preview(self, command: Command) -> Preview:
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
         """One sentence."""
         return Preview(sentence="Exits all: buys back 65.", violations=self.violations)
 

@@ -50,7 +50,7 @@ class TriggerEngine(PlainEngine):
         words = text.split()
         return await super().interpret(f"buy {words[1] if words[0] == 'buy' else words[-3]}")
 
-    async def preview(self, command: Command) -> Preview:
+    async def preview(self, command: Command, *, seat: str = "") -> Preview:
         """What it is told."""
         return Preview(sentence="Leaves a trigger.", violations=self.violations)
 

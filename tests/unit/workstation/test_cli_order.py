@@ -92,8 +92,8 @@ async def test_a_dry_run_tells_the_charges(capsys: pytest.CaptureFixture[str]) -
         back: Decimal | None = Decimal("58.53")
         told: tuple[str, ...] = ()
 
-        async def preview(self, command: Command) -> Preview:
-            made = await super().preview(command)
+        async def preview(self, command: Command, *, seat: str = "") -> Preview:
+            made = await super().preview(command, seat=seat)
             return msgspec.structs.replace(
                 made, charges=self.charges, round_trip_charges=self.back, charge_notes=self.told
             )
