@@ -9,7 +9,6 @@ from engine.chain_desk import ChainDesk
 from engine.core.errors import UnknownInstrument
 from engine.core.ports import Clock
 from engine.core.views import ChainKey
-from engine.core.vocabulary import QuoteState
 from engine.feed_service import FeedService
 from engine.market.subscriptions import Subscriptions
 from engine.market_day import MarketDay
@@ -74,8 +73,7 @@ class Lookups:
             await self._wait(lambda: all(self._chains.at_the_money(key) is not None for key in wanted))
 
     def _is_known(self, token: int) -> bool:
-        quote = self._day.quote(token)
-        return quote is not None and quote.state is not QuoteState.UNKNOWN
+        return self._day.board.is_heard(token)
 
     async def _wait(self, is_done: Callable[[], bool]) -> None:
         deadline = self._clock.monotonic() + self._settings.first_quote_wait_s
