@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from engine.brokers.kite.packets import PacketKind
 from engine.chain_desk import ChainDesk
 from engine.core.errors import UnknownInstrument
 from engine.core.ports import Clock
@@ -73,7 +74,10 @@ class Lookups:
             await self._wait(lambda: all(self._chains.at_the_money(key) is not None for key in wanted))
 
     def _is_known(self, token: int) -> bool:
-        return self._day.board.is_heard(token)
+        # Without a packet a quote is UNKNOWN, and with one it is anything else: the whole quote need not be made.
+        board = self._day.board
+        slot = board.slot_of(token)
+        return slot is not None and board.kinds.item(slot) != PacketKind.NONE
 
     async def _wait(self, is_done: Callable[[], bool]) -> None:
         deadline = self._clock.monotonic() + self._settings.first_quote_wait_s

@@ -130,7 +130,7 @@ class OrderTimings(msgspec.Struct, frozen=True, kw_only=True):
     queue_s: float | None = None
     """From the receipt to being chosen for the wire."""
     send_s: float | None = None
-    """The durable write before the first byte."""
+    """The durable write before the first byte; nothing for an order that was written as leaving at once."""
     acknowledge_s: float | None = None
     """From the first byte to the broker's answer."""
     first_fill_s: float | None = None

@@ -2,16 +2,22 @@
 
 What the broker holds in both products is read before, with the day's fills: an answer that is lost is made up for by
 comparing them afterwards. Fills in between are taken out of the comparison, so that they are not taken for a
-conversion. While one of an instrument is unknown no other one of it is sent: nobody could tell the two apart.
+conversion, and so is what other conversions of the contract have moved: a movement answers one request. While one of an
+instrument is unknown no other one of it is sent, and while one is on the wire no earlier one is judged: nobody could
+tell the two apart.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
 
 from engine.core.commands import ConvertPosition, Receipt, Violation
 from engine.core.errors import BrokerError, StorageError
+from engine.core.identifiers import InstrumentKey
 from engine.core.instructions import (
     Baseline,
     Conversion,
@@ -20,9 +26,9 @@ from engine.core.instructions import (
     InstructionNumber,
     InstructionState,
 )
-from engine.core.orders import Trade
 from engine.core.ports import BrokerReads, OrderRoad
-from engine.core.vocabulary import InstrumentKind, Product, Severity, Side
+from engine.core.vocabulary import InstrumentKind, Product, Severity
+from engine.execution.conversion_sums import explained
 from engine.execution.days import exchange_day
 from engine.execution.facts import HeldPosition, MarketFacts
 from engine.execution.gate import OrderGate
@@ -35,9 +41,28 @@ READS_MAX = 3
 """Times the figures are read until no fill came in between."""
 NOT_NUMBERED = InstructionNumber(0)
 OPEN = frozenset({InstructionState.SENDING, InstructionState.UNKNOWN})
+SOUGHT = frozenset({InstructionState.UNKNOWN, InstructionState.PRESUMED_ABSENT})
 DERIVATIVES = frozenset({Product.NRML, Product.MIS})
 
 Convert = Callable[[Instruction], Awaitable[None]]
+
+
+class ContractFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the broker tells of one contract at one moment."""
+
+    held: Counter[Product]
+    """Signed units, by product."""
+    traded: Counter[Product]
+    """Signed units of the day's fills, by product."""
+
+    def of(self, wanted: Conversion) -> Baseline:
+        """In the products of one conversion."""
+        return Baseline(
+            from_quantity=self.held[wanted.from_product],
+            to_quantity=self.held[wanted.to_product],
+            from_traded=self.traded[wanted.from_product],
+            to_traded=self.traded[wanted.to_product],
+        )
 
 
 class ConversionDesk:
@@ -69,6 +94,8 @@ class ConversionDesk:
         self._facts = facts
         self._on_converted = on_converted
         self._turn = asyncio.Lock()
+        self._judging = asyncio.Lock()
+        """From reading figures to having settled what they show: nothing is judged twice on the same movement."""
         self._unbooked: dict[InstructionNumber, Instruction] = {}
         desk.serve(self)
         desk.pay_too(self._book_again)
@@ -137,23 +164,11 @@ class ConversionDesk:
             if blocked:
                 return refused("breaker", blocked)
             try:
-                baseline = await self._figures(wanted)
+                instruction = await self._prepared(wanted, command.idempotency_key, seat)
             except BrokerError as error:
                 return refused("positions", f"What is held cannot be read now ({error}); nothing was sent.")
-            if baseline is None:
+            if instruction is None:
                 return refused("positions", "Fills come in faster than positions can be read; nothing was sent.")
-            now = self._desk.clock.market_now()
-            instruction = Instruction(
-                number=NOT_NUMBERED,
-                account=self._desk.book.account,
-                kind=InstructionKind.CONVERT,
-                idempotency_key=self._desk.key(command.idempotency_key),
-                conversion=wanted,
-                baseline=baseline,
-                seat=seat,
-                created_at=now,
-                updated_at=now,
-            )
 
             async def request() -> None:
                 await self._road.convert_position(wanted)
@@ -162,6 +177,32 @@ class ConversionDesk:
         if receipt.instruction is not None:
             await self._booked(self._desk.book.get(receipt.instruction))
         return receipt
+
+    async def _prepared(self, wanted: Conversion, key: str | None, seat: str) -> Instruction | None:
+        """A new one with the figures before it; ``None`` when fills keep coming in between.
+
+        An earlier one that was given up and shows in these figures is found now: later nobody could tell whether it was
+        done before or after them.
+        """
+        async with self._judging:
+            others = self._of_contract(wanted.instrument)
+            figures = await self._figures(wanted.instrument)
+            if figures is None:
+                return None
+            if self._of_contract(wanted.instrument) == others:
+                await self._find(others, figures)
+            now = self._desk.clock.market_now()
+            return Instruction(
+                number=NOT_NUMBERED,
+                account=self._desk.book.account,
+                kind=InstructionKind.CONVERT,
+                idempotency_key=self._desk.key(key),
+                conversion=wanted,
+                baseline=figures.of(wanted),
+                seat=seat,
+                created_at=now,
+                updated_at=now,
+            )
 
     # -- looking for ---------------------------------------------------------------------------------------------------
 
@@ -175,21 +216,54 @@ class ConversionDesk:
         return instruction.kind is InstructionKind.CONVERT
 
     async def look(self, questions: tuple[Instruction, ...]) -> None:
-        """Compare what is held now with what was held before."""
+        """Compare what is held now with what was held before, contract by contract."""
+        contracts: dict[InstrumentKey, None] = {}
         for question in questions:
             if question.conversion is None:
                 continue
-            if exchange_day(question.created_at) != exchange_day(self._desk.clock.market_now()):
-                await self._desk.give_up(question, "A day has passed since: compare the positions yourself.")
-                continue
-            started_at = self._desk.clock.monotonic()
-            figures = await self._figures(question.conversion)
-            if figures is None or not self._desk.may_judge(question, started_at):
-                continue
-            if _is_moved(question.conversion, question.baseline, figures):
-                await self._booked(await self._desk.found(question, "the broker holds it in the new product"))
+            if self._is_of_today(question):
+                contracts[question.conversion.instrument] = None
             else:
+                await self._desk.give_up(question, "A day has passed since: compare the positions yourself.")
+        for contract in contracts:
+            async with self._judging:
+                await self._look_at(contract)
+
+    async def _look_at(self, contract: InstrumentKey) -> None:
+        known = self._of_contract(contract)
+        started_at = self._desk.clock.monotonic()
+        if any(item.state is InstructionState.SENDING or not self._desk.may_judge(item, started_at) for item in known):
+            return  # what is held may show that one or this one
+        figures = await self._figures(contract)
+        if figures is None or self._of_contract(contract) != known:
+            return
+        found = await self._find(known, figures)
+        for question in self._questions(known):
+            if question not in found:
                 await self._desk.missed(question, started_at)
+
+    async def _find(self, known: tuple[Instruction, ...], figures: ContractFigures) -> tuple[Instruction, ...]:
+        """Settle those of a contract that these figures show to be done; which were."""
+        questions = self._questions(known)
+        now = {item.number: figures.of(item.conversion) for item in questions if item.conversion is not None}
+        found = explained(questions, (item for item in known if item not in questions), now)
+        for question in found:
+            await self._booked(await self._desk.found(question, "the broker holds it in the new product"))
+        return found
+
+    def _of_contract(self, contract: InstrumentKey) -> tuple[Instruction, ...]:
+        """All conversions of a contract that are known, oldest first."""
+        return tuple(
+            item
+            for item in self._desk.book.all()
+            if item.conversion is not None and item.conversion.instrument == contract
+        )
+
+    def _questions(self, known: Iterable[Instruction]) -> tuple[Instruction, ...]:
+        return tuple(item for item in known if item.state in SOUGHT and self._is_of_today(item))
+
+    def _is_of_today(self, instruction: Instruction) -> bool:
+        return exchange_day(instruction.created_at) == exchange_day(self._desk.clock.market_now())
 
     async def _booked(self, instruction: Instruction) -> None:
         """Let the ledger follow a conversion that is done."""
@@ -213,21 +287,27 @@ class ConversionDesk:
             await self._booked(instruction)
         return not self._unbooked
 
-    async def _figures(self, wanted: Conversion) -> Baseline | None:
-        """What is held and traded in both products at one moment; ``None`` when fills keep coming in between."""
+    async def _figures(self, contract: InstrumentKey) -> ContractFigures | None:
+        """What is held and traded of a contract at one moment; ``None`` when fills keep coming in between."""
         for _ in range(READS_MAX):
-            before = _traded(await self._reads.trades(), wanted)
+            before = await self._traded(contract)
             positions = await self._reads.positions()
-            if _traded(await self._reads.trades(), wanted) != before:
+            if await self._traded(contract) != before:
                 continue
-            held = {item.product: item.signed_quantity for item in positions if item.instrument == wanted.instrument}
-            return Baseline(
-                from_quantity=held.get(wanted.from_product, 0),
-                to_quantity=held.get(wanted.to_product, 0),
-                from_traded=before[0],
-                to_traded=before[1],
-            )
+            held: Counter[Product] = Counter()
+            for item in positions:
+                if item.instrument == contract:
+                    held[item.product] += item.signed_quantity
+            return ContractFigures(held=held, traded=before)
         return None
+
+    async def _traded(self, contract: InstrumentKey) -> Counter[Product]:
+        """Signed units of the day's fills, by product."""
+        found: Counter[Product] = Counter()
+        for trade in await self._reads.trades():
+            if trade.instrument == contract:
+                found[trade.product] += trade.signed_quantity
+        return found
 
 
 def conversion_of(command: ConvertPosition) -> Conversion:
@@ -240,21 +320,3 @@ def conversion_of(command: ConvertPosition) -> Conversion:
         to_product=command.to_product,
         overnight=command.overnight,
     )
-
-
-def _traded(trades: tuple[Trade, ...], wanted: Conversion) -> tuple[int, int]:
-    """Signed units of the day's fills in the old and the new product."""
-    found = [trade for trade in trades if trade.instrument == wanted.instrument]
-    old, new = (
-        sum(trade.signed_quantity for trade in found if trade.product is product)
-        for product in (wanted.from_product, wanted.to_product)
-    )
-    return old, new
-
-
-def _is_moved(wanted: Conversion, before: Baseline, now: Baseline) -> bool:
-    """Whether just this quantity went from one product to the other, fills apart."""
-    signed = wanted.quantity if wanted.side is Side.BUY else -wanted.quantity
-    gone = (now.from_quantity - before.from_quantity) - (now.from_traded - before.from_traded)
-    come = (now.to_quantity - before.to_quantity) - (now.to_traded - before.to_traded)
-    return gone == -signed and come == signed

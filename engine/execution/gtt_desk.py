@@ -223,16 +223,36 @@ class GttDesk:
         twins = [item for item in others if item.kind is InstructionKind.PLACE_GTT and item.gtt == question.gtt]
         if any(item.state is InstructionState.SENDING for item in twins):
             return  # whose a new one is will be known when that has its answer
-        claimed = {item.trigger_id for item in others if item.trigger_id is not None}
-        oldest = question.created_at - timedelta(seconds=self._limits.clock_slack_s)
         for trigger_id, row in sorted(rows.items()):
-            is_new = trigger_id not in claimed and trigger_id not in question.baseline.triggers
-            is_its = question.gtt is not None and plain(row.request) == question.gtt
-            if is_new and is_its and (row.created_at is None or row.created_at >= oldest):
+            if self._may_be(question, row):
                 words = f"it stands at the broker as {trigger_id}, {row.status}"
                 await self._desk.found(question, words, trigger_id=trigger_id)
                 return
         await self._desk.missed(question, started_at)
+
+    def is_awaited(self, row: Gtt) -> bool:
+        """Whether one of the list may be ours that was given up too early: looking on adopts it, with an alarm."""
+        return any(
+            item.state is InstructionState.PRESUMED_ABSENT and self._may_be(item, row) for item in self._desk.book.all()
+        )
+
+    def _may_be(self, question: Instruction, row: Gtt) -> bool:
+        """Whether a trigger of the list can be what a request without an answer has left there."""
+        if question.kind is not InstructionKind.PLACE_GTT or question.gtt is None:
+            return False
+        if plain(row.request) != question.gtt or row.trigger_id in question.baseline.triggers:
+            return False
+        oldest = question.created_at - timedelta(seconds=self._limits.clock_slack_s)
+        if row.created_at is not None and row.created_at < oldest:
+            return False
+        # Another request made it, or it was changed or taken back before this one was asked. What was done with it
+        # since says nothing: a person may see it in the list, and delete it, before it is found here.
+        return not any(
+            item.trigger_id == row.trigger_id
+            and (item.kind is InstructionKind.PLACE_GTT or item.created_at < question.created_at)
+            for item in self._desk.book.all()
+            if item.number != question.number
+        )
 
     async def _look_for_change(self, question: Instruction, rows: dict[int, Gtt], started_at: float) -> None:
         row = rows.get(question.trigger_id or 0)

@@ -103,9 +103,8 @@ class InstructionBook:
         if found is not None:
             return found
         read = await self._patience.ask(self._journal.by_idempotency_key(self.account, key))
-        if read is not None:
-            self._known[read.number] = read
-        return read
+        # What has happened to it during the read is newer than what was read.
+        return None if read is None else self._known.setdefault(read.number, read)
 
     async def record(self, instruction: Instruction) -> Instruction:
         """Write a new one; returning means committed.

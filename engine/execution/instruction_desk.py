@@ -7,6 +7,7 @@ Only what provably was not done is tried again, and only when the broker turned 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -81,6 +82,8 @@ class InstructionDesk:
         self._wakeup = Wakeup(clock)
         self._tasks: set[asyncio.Future[Any]] = set()
         self._in_flight: set[InstructionNumber] = set()
+        self._being_written: Counter[str] = Counter()
+        """Keys of what the journal may have already and has not said so: nobody but its sender closes it."""
         self._uncertain: list[str] = []
         """Keys whose record the database may have taken without saying so."""
 
@@ -183,10 +186,15 @@ class InstructionDesk:
             return refused("journal", f"The journal cannot tell whether this key is known ({error}); nothing sent.")
         if found is None:
             return None
-        if found.state is InstructionState.SENDING and found.number not in self._in_flight:
+        if self._is_left(found):
             # Told to its caller as not written: nobody would ever send it.
             found = await self.book.settle(found.number, InstructionState.NOT_SENT, LATE_WORDS)
         return receipt_of(found, repeated=True)
+
+    def _is_left(self, found: Instruction) -> bool:
+        """Whether it stands as being sent, and nobody is sending it."""
+        is_under_way = found.number in self._in_flight or self._being_written[found.idempotency_key] > 0
+        return found.state is InstructionState.SENDING and not is_under_way
 
     async def _close_uncertain(self) -> bool:
         """Close what the database took after all when it was reported as not taken; whether all is known."""
@@ -195,7 +203,7 @@ class InstructionDesk:
                 found = await self.book.by_key(self._uncertain[0])
             except StorageError:
                 return False
-            if found is not None and found.state is InstructionState.SENDING:
+            if found is not None and self._is_left(found):
                 await self.book.settle(found.number, InstructionState.NOT_SENT, LATE_WORDS)
             del self._uncertain[:1]
         return True
@@ -215,7 +223,7 @@ class InstructionDesk:
             is_harmless: It may be asked twice, so that a journal that is away does not keep it from being asked.
         """
         try:
-            made = await (self.book.record_or_owe if is_harmless else self.book.record)(instruction)
+            made = await self._written(instruction, is_harmless=is_harmless)
         except StorageConflict:
             known = await self.known(instruction.idempotency_key)
             return known or refused("key", "This key is taken; nothing was sent.")
@@ -225,13 +233,23 @@ class InstructionDesk:
             self._uncertain.append(instruction.idempotency_key)
             self._wakeup.set()
             return refused("journal", f"It could not be journalled ({error}); it was not sent.")
-        self._in_flight.add(made.number)
         try:
             return await self._send(made, request)
         finally:
             self._in_flight.discard(made.number)
             if self.book.is_behind:
                 self._wakeup.set()
+
+    async def _written(self, instruction: Instruction, *, is_harmless: bool) -> Instruction:
+        """Journal a new one; from the moment on at which the journal may have it, it counts as under way."""
+        self._being_written[instruction.idempotency_key] += 1
+        try:
+            made = await (self.book.record_or_owe if is_harmless else self.book.record)(instruction)
+            self._in_flight.add(made.number)
+        finally:
+            self._being_written[instruction.idempotency_key] -= 1
+            self._being_written += Counter()  # without the keys at 0
+        return made
 
     async def _send(self, made: Instruction, request: Callable[[], Awaitable[int | None]]) -> Receipt:
         if self.is_closed():

@@ -396,11 +396,19 @@ class OrderIntake:
     async def close_uncertain(self) -> None:
         """Find intents that were refused because the database did not answer, and close those it took after all."""
         while self._uncertain and not self._writer.lost and not self._writer.may_be_late:
+            key = self._uncertain[0]
+            if key in self._asked:
+                return  # somebody asks for it again, and may have written it without being told so yet
+            answered = self._asked[key] = asyncio.Event()
             try:
-                await self._known(self._uncertain[0])
+                await self._known(key)
             except StorageError:
                 return
-            self._uncertain.popleft()
+            finally:
+                del self._asked[key]
+                answered.set()
+            if key in self._uncertain:
+                self._uncertain.remove(key)
 
 
 def refused(check: str, message: str) -> Receipt:

@@ -96,7 +96,7 @@ class TriggerCheck:
         try:
             found = [await self._of(trigger, rows.get(trigger.trigger_id)) for trigger in expected.values()]
             for row in rows.values():
-                if row.status is GttStatus.ACTIVE and row.trigger_id not in expected and not _is_awaited(known, row):
+                if row.status is GttStatus.ACTIVE and row.trigger_id not in expected and not self._desk.is_awaited(row):
                     await self._adopt(row)
         except StorageError as error:
             logger.warning("what became of triggers could not be written, they are compared again: %s", error)
@@ -151,16 +151,6 @@ class TriggerCheck:
 
     def _tell(self, severity: Severity, text: str, trigger_id: int) -> None:
         self._book.tell(severity, text, subject=f"trigger {trigger_id}")
-
-
-def _is_awaited(known: Iterable[Instruction], row: Gtt) -> bool:
-    """Whether it may be one of ours that was given up too early: that is looked for on, and adopts it with an alarm."""
-    return any(
-        item.state is InstructionState.PRESUMED_ABSENT
-        and item.kind is InstructionKind.PLACE_GTT
-        and item.gtt == plain(row.request)
-        for item in known
-    )
 
 
 def _end_words(name: str, row: Gtt) -> str:

@@ -224,11 +224,6 @@ class QuotesBoard:
         """The slot of a token."""
         return self._slot_of.get(token)
 
-    def is_heard(self, token: int) -> bool:
-        """Whether any packet about an instrument has come: then its quote is another than UNKNOWN."""
-        slot = self._slot_of.get(token)
-        return slot is not None and self._stamps.item(slot, _KIND) != PacketKind.NONE
-
     def slots_of(self, tokens: Iterable[int]) -> Slots:
         """The slot of each token; -1 where there is none."""
         get = self._slot_of.get

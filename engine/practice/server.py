@@ -7,6 +7,7 @@ runs on one event loop and one thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import gc
@@ -197,8 +198,10 @@ class Runner:
         fresh.write_text(json.dumps(info), encoding="utf-8")
         fresh.replace(self._settings.state / INFO_NAME)
         ready = {"ready": True, "port": port, "pid": os.getpid(), "market_time": exchange.describe_now()}
-        self._output.write(json.dumps(ready) + "\n")
-        self._output.flush()
+        # Whoever started it may have been killed; the next one finds it by the file.
+        with contextlib.suppress(BrokenPipeError):
+            self._output.write(json.dumps(ready) + "\n")
+            self._output.flush()
 
     def _say(self, sentence: str) -> None:
         self._errors.write(sentence + "\n")

@@ -139,6 +139,7 @@ class ModelExchange:
             working=self._working,
             price_band=lambda _: self.band,
             is_open=lambda _: self.is_open,
+            order=self._order,
             turns=self.turns,
         )
 
@@ -258,6 +259,10 @@ class ModelExchange:
 
     # ---- inside
 
+    def _order(self, number: OrderNumber) -> OrderRecord | None:
+        every = (*self.orders.values(), *self.others)
+        return next((order.record for order in every if order.number == number), None)
+
     def _allocation(self, strategy: int, key: InstrumentKey, product: Product) -> int | None:
         if not self.positions_known:
             return None
@@ -317,8 +322,8 @@ class ModelExchange:
 
     def _withdraw(self, move: Withdraw) -> None:
         order = self._find(move.number)
-        if order.record.state is OrderState.UNKNOWN:
-            return
+        if order.record.state in {OrderState.UNKNOWN, OrderState.CANCELLING}:
+            return  # its number is not known, or a cancellation is under way
         if order.open:
             self.kill_order(order)
         else:

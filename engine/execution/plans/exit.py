@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from engine.core.identifiers import InstrumentKey
 from engine.core.instruments import Instrument
@@ -17,7 +18,7 @@ from engine.core.orders import OrderState
 from engine.core.plans import ExitManner, ExitPlan, PlanProgress, PlanRecord, PlanState, PlanStep, PlanTurn
 from engine.core.vocabulary import Side
 from engine.execution.plans.algorithm import Advance, Move, PlanPicture, Withdraw
-from engine.execution.plans.exit_goals import GoalStanding, allowances, standings
+from engine.execution.plans.exit_goals import GoalStanding, allowances, heard_of, standings
 from engine.execution.plans.exit_guards import clearing_moves, gone_units, guard_moves, remember
 from engine.execution.plans.exit_prices import PriceStep, mark_of, step_price, trusted
 from engine.execution.plans.exit_report import (
@@ -110,7 +111,7 @@ class ExitAlgorithm:
         units = []
         for index, goal in enumerate(spec.goals):
             waiting = frozenset(int(order.number) for order in picture.working(goal.instrument) if is_stop(order))
-            units.append(gone_units(facts, index, waiting, picture.order))
+            units.append(gone_units(facts, index, waiting, partial(heard_of, picture)))
         return standings(picture, spec, units)
 
     def _decide(self, picture: PlanPicture, row: GoalStanding, facts: Facts) -> None:

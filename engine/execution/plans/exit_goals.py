@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from engine.core.identifiers import InstrumentKey
+from engine.core.identifiers import InstrumentKey, OrderNumber
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRecord
 from engine.core.plans import ExitGoal, ExitPlan, ExitScope
@@ -106,12 +106,19 @@ def heard(picture: PlanPicture) -> dict[str, OrderRecord]:
 
     What is held has these fills already; without them an order would seem to have more at work than is left to go.
     """
-    found = {}
-    for key, order in picture.orders.items():
-        units = sum(trade.quantity for trade in picture.fills(order))
-        grown = min(units, order.request.quantity) > order.filled_quantity
-        found[key] = msgspec.structs.replace(order, filled_quantity=units) if grown else order
-    return found
+    return {key: _heard(picture, order) for key, order in picture.orders.items()}
+
+
+def heard_of(picture: PlanPicture, number: OrderNumber) -> OrderRecord | None:
+    """Any order of the account with every fill known to anyone; ``None`` when it is in memory no more."""
+    order = picture.order(number)
+    return None if order is None else _heard(picture, order)
+
+
+def _heard(picture: PlanPicture, order: OrderRecord) -> OrderRecord:
+    units = sum(trade.quantity for trade in picture.fills(order))
+    grown = min(units, order.request.quantity) > order.filled_quantity
+    return msgspec.structs.replace(order, filled_quantity=units) if grown else order
 
 
 def _within_net(picture: PlanPicture, rows: list[GoalStanding]) -> list[GoalStanding]:

@@ -7,6 +7,7 @@ it may fill too; what both have then taken too much is taken back at once.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from engine.core.commands import OrderChange
 from engine.core.identifiers import OrderNumber
@@ -17,16 +18,30 @@ from engine.execution.plans.plan_facts import Facts
 from engine.execution.plans.unwind import MODIFICATIONS_MAX
 
 GUARDS = "g"
-"""Fact ``g0``: ``41:650 42:325``, the protective orders seen beside goal 0 and the units they had."""
+"""Fact ``g0``: ``41:650 42:325:65``, the protective orders seen beside goal 0, the most units they had left, and what
+they had filled when they were first seen, if anything."""
 
 ENDED = frozenset({OrderState.COMPLETE, OrderState.CANCELLED, OrderState.REJECTED, OrderState.NOT_SENT})
-"""A record in one of these says for good how much was filled."""
+"""A record in one of these says how much was filled; the broker's later word on it changes the record, and the count
+with it."""
 
 
-def remembered(facts: Facts, index: int) -> dict[int, int]:
-    """Protective orders seen beside a goal: their numbers and units."""
-    words = facts.text.get(f"{GUARDS}{index}", "").split()
-    return {int(number): int(units) for number, _, units in (word.partition(":") for word in words)}
+class Seen(NamedTuple):
+    """A protective order as it was seen beside a goal."""
+
+    units: int
+    """The most it had left."""
+    filled: int = 0
+    """What it had filled when it was first seen: what is held then knows of that."""
+
+
+def remembered(facts: Facts, index: int) -> dict[int, Seen]:
+    """Protective orders seen beside a goal, by their numbers."""
+    found = {}
+    for word in facts.text.get(f"{GUARDS}{index}", "").split():
+        number, units, *filled = (int(part) for part in word.split(":"))
+        found[number] = Seen(units, *filled)
+    return found
 
 
 def gone_units(
@@ -35,17 +50,23 @@ def gone_units(
     still_there: frozenset[int],
     order: Callable[[OrderNumber], OrderRecord | None] = no_order,
 ) -> int:
-    """Units that protective orders may have filled which once waited beside a goal and do so no more.
+    """Units that protective orders seen beside a goal have filled since, or may have filled.
 
-    One whose end is known has filled what its record says: a cancelled one nothing. Of any other all may have filled.
+    One that waits still, or whose end is known, has filled what its record says: a cancelled one nothing. Of any other
+    all that was left may have filled: one that has fired, one that was presumed absent, one nobody knows any more.
+
+    Args:
+        facts: Of the plan.
+        index: The goal.
+        still_there: Numbers of the stops that wait for their trigger, those being changed or cancelled among them.
+        order: The record of one, with every fill known to anyone.
     """
     found = 0
-    for number, units in remembered(facts, index).items():
-        if number in still_there:
-            continue
+    for number, seen in remembered(facts, index).items():
         record = order(OrderNumber(number))
-        is_known = record is not None and record.state in ENDED
-        found += min(units, record.filled_quantity) if is_known and record is not None else units
+        filled = 0 if record is None else max(0, record.filled_quantity - seen.filled)
+        is_known = number in still_there or (record is not None and record.state in ENDED)
+        found += filled if is_known else max(filled, seen.units)
     return found
 
 
@@ -53,9 +74,13 @@ def remember(facts: Facts, row: GoalStanding) -> None:
     """Keep the protective orders that wait beside a goal now."""
     known = remembered(facts, row.index)
     for order in row.guards:
-        known[order.number] = max(known.get(order.number, 0), order.remaining_quantity)
+        before = known.get(order.number, Seen(0, order.filled_quantity))
+        known[order.number] = before._replace(units=max(before.units, order.remaining_quantity))
     if known:
-        facts.text[f"{GUARDS}{row.index}"] = " ".join(f"{number}:{units}" for number, units in sorted(known.items()))
+        words = (
+            f"{number}:{seen.units}{f':{seen.filled}' * bool(seen.filled)}" for number, seen in sorted(known.items())
+        )
+        facts.text[f"{GUARDS}{row.index}"] = " ".join(words)
 
 
 def guard_moves(row: GoalStanding) -> list[Move]:

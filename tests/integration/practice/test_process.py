@@ -6,9 +6,13 @@ import fcntl
 import json
 import os
 import random
+import subprocess
+import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,14 @@ import pytest
 from requests import exceptions as transport
 
 from tests.integration.practice.conftest import Desk, eventually
-from tests.kit.practice_process import PracticeProcess
+from tests.kit.practice_process import (
+    ACCESS_TOKEN,
+    API_KEY,
+    DEFAULT_START,
+    REPOSITORY,
+    STOP_SECONDS,
+    PracticeProcess,
+)
 
 SAMPLES = Path(__file__).resolve().parents[3].parent / "shared" / "samples"
 
@@ -30,6 +41,30 @@ def test_ready_line_and_information_file(exchange: PracticeProcess) -> None:
     assert exchange.stop() == 0
     assert time.monotonic() - begun < 1.0
     assert not (exchange.state / "exchange.json").exists()
+
+
+def test_it_outlives_a_starter_that_was_killed_before_it_was_ready(tmp_path: Path) -> None:
+    """Nobody reads the ready line any more: the exchange serves all the same, and the folder's file says where."""
+    program = [sys.executable, "-m", "engine.practice", "--port", "0", "--start", DEFAULT_START, "--speed", "0"]
+    with (tmp_path / "stderr.log").open("wb") as errors:
+        started = subprocess.Popen(
+            [*program, "--state", str(tmp_path)], stdout=subprocess.PIPE, stderr=errors, cwd=REPOSITORY
+        )
+    assert started.stdout is not None
+    started.stdout.close()
+    try:
+        eventually((tmp_path / "exchange.json").exists, "the file")
+        assert started.poll() is None
+        port = json.loads((tmp_path / "exchange.json").read_text())["port"]
+        address = f"http://127.0.0.1:{port}/practice/status"
+        headers = {"Authorization": f"token {API_KEY}:{ACCESS_TOKEN}"}
+        request = urllib.request.Request(address, headers=headers)  # noqa: S310 - on loopback
+        with urllib.request.urlopen(request, timeout=STOP_SECONDS) as answer:  # noqa: S310 - as above
+            assert answer.status == HTTPStatus.OK
+    finally:
+        started.terminate()
+        started.wait(STOP_SECONDS)
+    assert "Traceback" not in (tmp_path / "stderr.log").read_text()
 
 
 def test_one_exchange_per_folder(exchange: PracticeProcess) -> None:

@@ -104,6 +104,8 @@ class FaultyJournal:
         """Every call fails with it."""
         self.changes_down: StorageError | None = None
         """Changes of orders fail with it; new orders are written."""
+        self.intents_down: StorageError | None = None
+        """New orders fail with it, and are not written."""
         self.lie_once = False
         """The next write is made and reported as timed out."""
         self.gate: asyncio.Event | None = None
@@ -127,6 +129,8 @@ class FaultyJournal:
     ) -> tuple[OrderRecord, ...]:
         await self._stalled()
         self._check()
+        if self.intents_down is not None:
+            raise self.intents_down
         records = await self._journal.record_intents(intents, epoch=epoch, numbers=numbers, leaving=leaving)
         self.commits.append(tuple(record.state for record in records))
         await self._written()

@@ -189,6 +189,26 @@ async def test_a_key_is_free_again_when_its_first_call_was_refused() -> None:
         assert not second.repeated
 
 
+async def test_a_repeat_that_is_being_written_is_not_closed_as_the_one_that_failed() -> None:
+    """Its first call was refused for the journal; the tidying up of that leaves the second one's order alone."""
+    async with BurstDesk() as desk:
+        command = PlaceOrder(request=buy(), idempotency_key="again")
+        desk.journal.intents_down = StorageUnavailable("the database is gone")
+        assert not (await desk.executor.place(command)).accepted
+        desk.journal.intents_down = None
+        desk.journal.gate = asyncio.Event()
+        placing = asyncio.ensure_future(desk.executor.place(command))
+        await desk.clock.advance(40)
+        assert not placing.done()
+        assert desk.journalled(1).state is OrderState.SENDING
+        desk.journal.gate.set()
+        desk.journal.gate = None
+        assert (await placing).accepted
+        await desk.clock.advance(2)
+        assert desk.state(1) is OrderState.OPEN
+        assert desk.broker.posts.total() == 1
+
+
 async def test_a_refused_row_does_not_fail_its_neighbours() -> None:
     """One of a burst names a strategy that the journal does not know: it alone is refused, in words."""
     async with BurstDesk() as desk:
