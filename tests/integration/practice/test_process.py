@@ -59,7 +59,7 @@ def test_it_outlives_a_starter_that_was_killed_before_it_was_ready(tmp_path: Pat
         address = f"http://127.0.0.1:{port}/practice/status"
         headers = {"Authorization": f"token {API_KEY}:{ACCESS_TOKEN}"}
         request = urllib.request.Request(address, headers=headers)
-        with urllib.request.urlopen(request, timeout=STOP_SECONDS) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=STOP_SECONDS) as answer:  # noqa: S310 - on loopback
             assert answer.status == HTTPStatus.OK
     finally:
         started.terminate()
