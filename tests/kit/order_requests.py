@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 from engine.core.errors import RateLimited
@@ -18,6 +19,15 @@ async def resting_request(host: Host) -> OrderRequest:
     instrument = host.engine.day.index.get(option.token)
     assert instrument is not None
     return OrderRequest(instrument=instrument.key, side=Side.BUY, quantity=option.lot, price=option.low)
+
+
+SETTLED_S = 0.25
+"""So far into a second no guard of the one before counts any more."""
+
+
+async def in_a_fresh_second() -> None:
+    """Wait until a second that nothing was sent in is under way; its clock is known."""
+    await asyncio.sleep(2.0 - time.time() % 1.0 + SETTLED_S)
 
 
 async def know_its_clock(host: Host) -> None:

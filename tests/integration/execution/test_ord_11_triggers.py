@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from decimal import Decimal
 from typing import Any
 
+from engine.client import EngineClient
 from engine.core.commands import DeleteGtt, ExplainMismatch, PlaceGtt, Reconcile
+from engine.core.errors import RateLimited
 from engine.core.instruments import Instrument
 from engine.core.reconciling import Mismatch, MismatchKind, MismatchState
-from engine.core.standing_triggers import GttKind, GttOrder, GttRequest, GttStatus
+from engine.core.standing_triggers import Gtt, GttKind, GttOrder, GttRequest, GttStatus
 from engine.core.vocabulary import Side
 from tests.integration.execution.official_book import official, within_limits
-from tests.kit.desk_host import TICK, Desk, Option, filled, live_chain
+from tests.kit.desk_host import BROKER_POLL_S, TICK, Desk, Option, eventually, filled, live_chain
 from workstation.assembly import Host
 
 SETTLE_S = 0.3
@@ -24,6 +27,18 @@ async def compared(host: Host) -> tuple[Mismatch, ...]:
     receipt = await host.client.submit(Reconcile())
     assert receipt.accepted, receipt.message
     return tuple(item for item in await host.client.mismatches() if item.kind is MismatchKind.TRIGGER)
+
+
+async def active(client: EngineClient) -> dict[int, bool]:
+    """Triggers that stand, and whether they are from outside; the limit on reads is shared with the official client."""
+
+    async def listed() -> tuple[Gtt, ...]:
+        with contextlib.suppress(RateLimited):
+            return await client.gtts()
+        return ()
+
+    found = await eventually(listed, "the broker's triggers", poll_s=BROKER_POLL_S)
+    return {gtt.trigger_id: gtt.is_outside for gtt in found if gtt.status is GttStatus.ACTIVE}
 
 
 def stop(row: Instrument, option: Option, trigger: Decimal) -> GttRequest:
@@ -60,8 +75,7 @@ async def test_ord_11_triggers_of_the_phone_are_adopted_and_ours_are_missed(desk
         assert left.trigger_id is not None, left.message
         other = await asyncio.to_thread(theirs, kite, row, option, low - 1)
         assert await compared(host) == ()
-        shown = {gtt.trigger_id: gtt.is_outside for gtt in await client.gtts() if gtt.status is GttStatus.ACTIVE}
-        assert shown == {left.trigger_id: False, other: True}
+        assert await active(client) == {left.trigger_id: False, other: True}
         texts = [event.text for event in await client.events()]
         assert sum(text.startswith(f"Trigger {other} was left outside this desk") for text in texts) == 1
         taken = await client.submit(DeleteGtt(trigger_id=other))

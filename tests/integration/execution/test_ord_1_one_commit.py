@@ -9,7 +9,7 @@ import pytest
 from engine.core.commands import PlaceOrder
 from engine.core.orders import OrderState, OrderTrigger
 from tests.kit.desk_host import comes_to
-from tests.kit.order_requests import know_its_clock, resting_request
+from tests.kit.order_requests import in_a_fresh_second, know_its_clock, resting_request
 from workstation.assembly import Host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,6 +22,7 @@ async def test_ord_1_a_burst_within_its_second_is_written_as_leaving(shared_host
     client = shared_host.client
     command = PlaceOrder(request=await resting_request(shared_host))
     await know_its_clock(shared_host)
+    await in_a_fresh_second()
     receipts = await asyncio.gather(*(client.submit(command) for _ in range(BURST)))
     assert all(receipt.accepted for receipt in receipts), receipts
     assert [receipt.eta_s for receipt in receipts] == [0.0] * BURST

@@ -101,7 +101,8 @@ def test_orders_are_filled_here_and_never_go_upstream(
     stands_still(upstream)
     call = a_call(paper)
     name = f"NFO:{call['tradingsymbol']}"
-    ask = official(upstream).quote(name)[name]["depth"]["sell"][0]["price"]
+    eventually(lambda: same_quote(paper, official(upstream), name), "the last move before it stood still")
+    ask = paper.quote(name)[name]["depth"]["sell"][0]["price"]
     order_id = paper.place_order(
         "regular",
         exchange="NFO",
