@@ -355,7 +355,7 @@ class AccountPlans:
 
 
 def _fills(executor: OrderExecutor, order: OrderRecord) -> tuple[Trade, ...]:
-    return tuple(trade for trade in executor.day_trades() or () if trade.broker_order_id == order.broker_order_id)
+    return tuple(trade for trade in executor.heard_trades() if trade.broker_order_id == order.broker_order_id)
 
 
 def _no_plans() -> Receipt:

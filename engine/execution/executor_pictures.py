@@ -65,6 +65,10 @@ class ExecutorPictures:
         """The broker's fills of the day as last read; ``None`` while some are known that it has not shown yet."""
         return None if self._fills.is_due else self._fills.trades
 
+    def heard_trades(self) -> tuple[Trade, ...]:
+        """The broker's fills of the day as last read, though others may be known that it has not shown yet."""
+        return self._fills.trades
+
     def unbooked(self) -> tuple[tuple[OrderRecord, int], ...]:
         """Fills that the ledger does not have yet: an order and its signed units."""
         return self._fills.unbooked()

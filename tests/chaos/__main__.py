@@ -87,6 +87,8 @@ def configuration(plan: Plan, folder: Path) -> Path:
         f"[broker]\norder_timeout_s = {plan.order_timeout_s}",
         f"[orders]\nunknown_window_s = {plan.unknown_window_s}\nreconcile_s = {plan.reconcile_s}",
         f"[orders.checks]\nopen_orders_max = {plan.orders}",
+        # Nobody answers the plans that ask a person: they stay until the end.
+        f"[plans]\nrunning_max = {plan.orders}",
     ]
     if plan.accounts > 1:
         lines.append(f"[practice]\naccounts = {plan.accounts}")

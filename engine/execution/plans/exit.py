@@ -32,7 +32,7 @@ from engine.execution.plans.exit_report import (
 )
 from engine.execution.plans.exit_schedule import ExitSettings, starts_at, step_now
 from engine.execution.plans.plan_facts import Facts
-from engine.execution.plans.series import FAILED, Series, is_stop
+from engine.execution.plans.series import FAILED, Series
 from engine.execution.plans.unwind import Priced, TakeOff, seen, take_off
 from engine.execution.words import grouped_decimal
 
@@ -108,10 +108,7 @@ class ExitAlgorithm:
         return exit_steps(picture, rows, frozenset(row.index for row in rows if row.left and not allowed[row.index]))
 
     def _rows(self, picture: PlanPicture, spec: ExitPlan, facts: Facts) -> list[GoalStanding]:
-        units = []
-        for index, goal in enumerate(spec.goals):
-            waiting = frozenset(int(order.number) for order in picture.working(goal.instrument) if is_stop(order))
-            units.append(gone_units(facts, index, waiting, partial(heard_of, picture)))
+        units = [gone_units(facts, index, partial(heard_of, picture)) for index in range(len(spec.goals))]
         return standings(picture, spec, units)
 
     def _decide(self, picture: PlanPicture, row: GoalStanding, facts: Facts) -> None:

@@ -21,10 +21,6 @@ GUARDS = "g"
 """Fact ``g0``: ``41:650 42:325:65``, the protective orders seen beside goal 0, the most units they had left, and what
 they had filled when they were first seen, if anything."""
 
-ENDED = frozenset({OrderState.COMPLETE, OrderState.CANCELLED, OrderState.REJECTED, OrderState.NOT_SENT})
-"""A record in one of these says how much was filled; the broker's later word on it changes the record, and the count
-with it."""
-
 
 class Seen(NamedTuple):
     """A protective order as it was seen beside a goal."""
@@ -47,26 +43,23 @@ def remembered(facts: Facts, index: int) -> dict[int, Seen]:
 def gone_units(
     facts: Facts,
     index: int,
-    still_there: frozenset[int],
     order: Callable[[OrderNumber], OrderRecord | None] = no_order,
 ) -> int:
-    """Units that protective orders seen beside a goal have filled since, or may have filled.
+    """Units that protective orders seen beside a goal are known to have filled since.
 
-    One that waits still, or whose end is known, has filled what its record says: a cancelled one nothing. Of any other
-    all that was left may have filled: one that has fired, one that was presumed absent, one nobody knows any more.
+    The position that an overshoot is measured by has known fills alone. So what a stop may fill yet, or has filled
+    unheard, is not in it: counting that would take back what somebody else has bought meanwhile. The broker's later
+    word changes the record, and the count with it. Of a stop nobody knows any more all that was left counts.
 
     Args:
         facts: Of the plan.
         index: The goal.
-        still_there: Numbers of the stops that wait for their trigger, those being changed or cancelled among them.
         order: The record of one, with every fill known to anyone.
     """
     found = 0
     for number, seen in remembered(facts, index).items():
         record = order(OrderNumber(number))
-        filled = 0 if record is None else max(0, record.filled_quantity - seen.filled)
-        is_known = number in still_there or (record is not None and record.state in ENDED)
-        found += filled if is_known else max(filled, seen.units)
+        found += seen.units if record is None else max(0, record.filled_quantity - seen.filled)
     return found
 
 

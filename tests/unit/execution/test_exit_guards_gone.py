@@ -92,7 +92,7 @@ def heard_units(order: OrderRecord, traded: int) -> int:
     assert heard_of(picture, OrderNumber(NUMBER + 1)) is None
     found = heard_of(picture, NUMBER)
     assert found is not None
-    return gone_units(FACTS, 0, frozenset(), lambda _: found)
+    return gone_units(FACTS, 0, lambda _: found)
 
 
 @pytest.mark.parametrize(
@@ -103,29 +103,22 @@ def heard_units(order: OrderRecord, traded: int) -> int:
         (OrderState.NOT_SENT, 0, 0),
         (OrderState.REJECTED, 0, 0),
         (OrderState.COMPLETE, UNITS, UNITS),
-        (OrderState.OPEN, 0, UNITS),
-        (OrderState.OPEN, 65, UNITS),
-        (OrderState.UNKNOWN, 0, UNITS),
-        (OrderState.PRESUMED_ABSENT, 0, UNITS),
+        (OrderState.OPEN, 0, 0),
+        (OrderState.OPEN, 65, 65),
+        (OrderState.UNKNOWN, 0, 0),
+        (OrderState.PRESUMED_ABSENT, 0, 0),
+        (OrderState.TRIGGER_PENDING, 0, 0),
+        (OrderState.CANCELLING, 65, 65),
     ],
 )
-def test_one_that_has_ended_has_taken_what_it_filled(state: OrderState, filled: int, expected: int) -> None:
-    """A cancelled stop has taken nothing, so nothing is taken back for it; of an unsure one all may have filled."""
-    assert gone_units(FACTS, 0, frozenset(), lambda _: guard(state, filled)) == expected
+def test_a_stop_has_taken_what_is_known_of_its_fills(state: OrderState, filled: int, expected: int) -> None:
+    """Nothing is taken back for a stop that was cancelled, rests after it fired, or of which nothing is known."""
+    assert gone_units(FACTS, 0, lambda _: guard(state, filled)) == expected
 
 
-def test_one_that_is_not_known_may_have_filled_and_one_that_waits_has_not() -> None:
-    """Without a record all of it counts; while it waits nothing does."""
-    assert gone_units(FACTS, 0, frozenset()) == UNITS
-    assert gone_units(FACTS, 0, frozenset({int(NUMBER)})) == 0
-
-
-@pytest.mark.parametrize("state", [OrderState.CANCELLING, OrderState.MODIFYING, OrderState.UNKNOWN])
-def test_one_with_a_command_on_its_way_has_taken_what_is_known(state: OrderState) -> None:
-    """It fired under a cancellation whose answer is not known: what it filled counts at once, the rest when known."""
-    there = frozenset({int(NUMBER)})
-    assert gone_units(FACTS, 0, there, lambda _: guard(state, 0)) == 0
-    assert gone_units(FACTS, 0, there, lambda _: guard(state, 65)) == 65
+def test_one_that_nobody_knows_any_more_may_have_filled() -> None:
+    """Without a record all of it counts."""
+    assert gone_units(FACTS, 0) == UNITS
 
 
 def test_what_it_had_filled_before_it_was_seen_is_not_taken_too_much() -> None:
@@ -133,10 +126,10 @@ def test_what_it_had_filled_before_it_was_seen_is_not_taken_too_much() -> None:
     facts = Facts({})
     remember(facts, beside(guard(OrderState.CANCELLING, 65)))
     later = Facts(dict(facts.text))  # as a new engine reads it
-    assert gone_units(later, 0, frozenset(), lambda _: guard(OrderState.CANCELLED, 65)) == 0
-    assert gone_units(later, 0, frozenset(), lambda _: guard(OrderState.CANCELLED, 130)) == 65
-    assert gone_units(later, 0, frozenset(), lambda _: guard(OrderState.COMPLETE, UNITS)) == UNITS - 65
-    assert gone_units(later, 0, frozenset()) == UNITS - 65
+    assert gone_units(later, 0, lambda _: guard(OrderState.CANCELLED, 65)) == 0
+    assert gone_units(later, 0, lambda _: guard(OrderState.CANCELLED, 130)) == 65
+    assert gone_units(later, 0, lambda _: guard(OrderState.COMPLETE, UNITS)) == UNITS - 65
+    assert gone_units(later, 0) == UNITS - 65
 
 
 def test_one_that_has_shrunk_and_then_filled_has_taken_its_last_size() -> None:
@@ -145,8 +138,8 @@ def test_one_that_has_shrunk_and_then_filled_has_taken_its_last_size() -> None:
     remember(facts, beside(guard(OrderState.TRIGGER_PENDING, 0)))
     remember(facts, beside(guard(OrderState.TRIGGER_PENDING, 0, quantity=65)))
     filled = guard(OrderState.COMPLETE, 65, quantity=65)
-    assert gone_units(facts, 0, frozenset(), lambda _: filled) == 65
-    assert gone_units(facts, 0, frozenset()) == UNITS
+    assert gone_units(facts, 0, lambda _: filled) == 65
+    assert gone_units(facts, 0) == UNITS
 
 
 def test_a_fill_that_the_trades_tell_before_its_row_counts() -> None:
