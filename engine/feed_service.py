@@ -292,6 +292,7 @@ class FeedService:
             connection.message = ""
             connection.down_since = None
             connection.is_refused = False
+            self._refused_keys.discard(connection.line.key.account)
         else:
             self._distrust(connection.line)
             if not connection.is_closing:

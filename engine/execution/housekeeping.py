@@ -264,7 +264,7 @@ def _cut_one(picture: TidyPicture, record: OrderRecord, cut: int, left: str) -> 
     if not keep:
         return Drop(number=number, words=f"{what}: {left}")
     lot = picture.lot_size(record.request.instrument)
-    if lot is None or keep % lot:
+    if lot is None or (record.filled_quantity + keep) % lot:
         size = "not known" if lot is None else grouped(lot)
         words = f"{what} is too large ({left}), and {grouped(keep)} are no whole lots of {size}: change it by hand."
         return Ask(key=f"lots o{number} {keep}", words=words, number=number)

@@ -19,6 +19,7 @@ wait; the token is never logged nor part of an error; when ``run`` ends nothing 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -66,6 +67,8 @@ class TickerSettings:
     close_timeout_s: float = 1.0
     backoff_initial_s: float = 0.5
     backoff_max_s: float = 30.0
+    refused_retry_s: float = 30.0
+    """A refused session is tried again so often though nobody has logged in: a good one may be refused for a moment."""
     stable_after_s: float = 10.0
     """A connection that lasted this long ends the row of failures."""
     subscription_chunk: int = 500
@@ -146,6 +149,7 @@ class KiteTicker:
     async def run(self) -> None:
         """Keep the connection up until cancelled; may be run again afterwards."""
         failures = 0
+        is_refused = False
         while True:
             self._renewed.clear()
             self._given_up = ""
@@ -155,12 +159,13 @@ class KiteTicker:
             except InvalidStatus as error:
                 status = error.response.status_code
                 if status == _FORBIDDEN:
-                    await self._wait_for_login()
-                    failures = 0
+                    await self._wait_for_login(is_told=is_refused)
+                    is_refused, failures = True, 0
                     continue
                 self.stats.last_failure = f"the ticker answered HTTP {status}"
             except (OSError, WebSocketException) as error:
                 self.stats.last_failure = f"could not connect: {type(error).__name__}"
+            is_refused = False
             if (self._monotonic_ns() - started) / _NS_PER_S >= self._settings.stable_after_s:
                 failures = 0
                 if self._given_up:
@@ -311,12 +316,15 @@ class KiteTicker:
             self._given_up = reason
             self._connection.transport.abort()
 
-    async def _wait_for_login(self) -> None:
+    async def _wait_for_login(self, *, is_told: bool) -> None:
         error = SessionExpired("The ticker refused the session: log in again.", code=_FORBIDDEN, kind="TokenException")
         self.stats.last_failure = str(error)
         if not self._renewed.is_set():
-            self._listener.session_expired(error)
-            await self._renewed.wait()
+            if not is_told:
+                self._listener.session_expired(error)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.refused_retry_s):
+                    await self._renewed.wait()
 
     def _wait_s(self, failures: int) -> float:
         """Twice as long after each failure, with jitter so that many clients do not return together."""

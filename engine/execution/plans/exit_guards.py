@@ -86,12 +86,15 @@ def guard_moves(row: GoalStanding) -> list[Move]:
         if not held:
             moves.append(Withdraw(number=order.number, words="its leg is flat"))
             continue
+        # The broker takes whole lots, though it may have filled a part of one.
+        lot = 1 if row.instrument is None else row.instrument.lot_size
+        quantity = -(-(order.filled_quantity + held) // lot) * lot
         if (
-            order.remaining_quantity > held
+            quantity < order.request.quantity
             and order.state in {OrderState.TRIGGER_PENDING, OrderState.ACCEPTED}
             and order.modifications < MODIFICATIONS_MAX
         ):
-            change = OrderChange(quantity=order.filled_quantity + held)
+            change = OrderChange(quantity=quantity)
             moves.append(Change(number=order.number, change=change, words=f"shrinks with its leg, {held} units left"))
         held = max(0, held - order.remaining_quantity)
     return moves

@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from urllib.parse import parse_qs, urlsplit
 
@@ -303,6 +304,17 @@ async def test_a_refused_session_stops_it_until_a_new_token(feed: ScriptedFeed) 
         assert parse_qs(urlsplit(client.path).query)["access_token"] == ["another-token"]
         assert len(feed.attempts) == 2
         assert len(desk.heard.of("expired")) == 1
+
+
+async def test_a_session_refused_for_a_moment_goes_on_without_a_login(feed: ScriptedFeed) -> None:
+    """The broker refuses twice and then lets us in: told once, tried again with the same token, connected."""
+    feed.statuses = [403, 403]
+    async with running(feed, replace(FAST, refused_retry_s=0.05)) as desk:
+        client = await feed.client()
+        assert parse_qs(urlsplit(client.path).query)["access_token"] == [TOKEN]
+        assert len(feed.attempts) == 3
+        assert len(desk.heard.of("expired")) == 1
+        assert await client.told(3) == EVERYTHING
 
 
 async def test_renewing_replaces_a_running_connection(feed: ScriptedFeed) -> None:

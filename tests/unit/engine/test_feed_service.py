@@ -234,6 +234,23 @@ async def test_instruments_leave_a_lost_connection_only_when_another_is_up(rig: 
     assert set(one.desired()) == set()
 
 
+async def test_a_key_that_was_refused_for_a_moment_counts_again_once_it_is_up(rig: Rig) -> None:
+    """Its ticker got in without a login: all the room of the key is there again, and nothing stays refused."""
+    rig.want("chain", CALLS[:4])
+    await rig.settle()
+    before = rig.feed.capacity
+    one, two = rig.tickers["AA1"]
+    one.listener.session_expired(SessionExpired("The ticker refused the session: log in again."))
+    two.listener.session_expired(SessionExpired("The ticker refused the session: log in again."))
+    await rig.settle()
+    assert rig.feed.capacity < before
+    one.come_up(rig.now_ns)
+    two.come_up(rig.now_ns)
+    await rig.settle()
+    assert rig.feed.capacity == before
+    assert rig.wishes.refused_wishes() == ()
+
+
 async def test_a_refused_key_is_said_once_and_opens_nothing_more(rig: Rig) -> None:
     """Its other connections live on while they live; new instruments go to the other key."""
     rig.want("chain", CALLS[:4])

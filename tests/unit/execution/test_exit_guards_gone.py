@@ -12,8 +12,9 @@ from engine.core.identifiers import AccountId, BrokerOrderId, InstrumentKey, Ord
 from engine.core.orders import OrderRecord, OrderRequest, OrderState, Trade
 from engine.core.plans import ExitGoal, ExitPlan, PlanState, Slice
 from engine.core.vocabulary import Exchange, OrderType, Side
+from engine.execution.plans.algorithm import Change
 from engine.execution.plans.exit_goals import GoalStanding, heard_of
-from engine.execution.plans.exit_guards import gone_units, remember
+from engine.execution.plans.exit_guards import gone_units, guard_moves, remember
 from engine.execution.plans.plan_facts import Facts
 from engine.execution.plans.series import series
 from tests.kit.model_plans import LOT, ModelExchange, ModelOrder, limit
@@ -147,6 +148,17 @@ def test_a_fill_that_the_trades_tell_before_its_row_counts() -> None:
     assert heard_units(guard(OrderState.CANCELLED, 0), 65) == 65
     assert heard_units(guard(OrderState.CANCELLED, 65), 65) == 65
     assert heard_units(guard(OrderState.CANCELLED, 0), 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("filled", "left", "expected"),
+    [(0, 65, [65]), (33, 65, [130]), (33, 97, [130]), (33, 130, []), (65, 65, [130]), (0, 195, [])],
+)
+def test_a_stop_shrinks_to_whole_lots(filled: int, left: int, expected: list[int]) -> None:
+    """A part of a lot has filled: the broker would refuse what is left beside it, so the stop keeps the whole lot."""
+    row = beside(guard(OrderState.TRIGGER_PENDING, filled))
+    row = msgspec.structs.replace(row, instrument=SHORT_CALL, left=left)
+    assert [move.change.quantity for move in guard_moves(row) if isinstance(move, Change)] == expected
 
 
 def guarded_exit() -> tuple[ModelExchange, ModelOrder]:
