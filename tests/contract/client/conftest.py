@@ -29,7 +29,8 @@ from workstation.assembly import Host
 __all__ = ["harness", "postgres_server"]
 
 MINUTE_S = 60
-SENTENCE = "buy 1L nifty atm ce w0"
+SENTENCE = "buy 1L nifty atm ce w0 @ ask+2"
+"""It fills at once, however wide the spread is by then."""
 UNTOUCHED_FROM = 2
 """Place among the expiries from which on no test but the one that asks for it watches a chain."""
 

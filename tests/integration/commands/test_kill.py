@@ -77,7 +77,8 @@ async def submitted(client: RemoteClient, command: PlaceOrder) -> bool:
         receipt = await client.submit(command)
     except EngineGone:
         return False
-    assert receipt.accepted, receipt.message
+    # Three answers that are lost in a row open the breaker: what comes after them is refused, and not sent.
+    assert receipt.accepted or "could not be reached 3 times in a row" in receipt.message, receipt.message
     return True
 
 
