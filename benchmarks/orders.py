@@ -3,7 +3,7 @@
 One practice exchange, a process of its own; one engine with its own durable database, in this process; the official
 client in a third process, on another account of the same exchange, so that neither uses the other's limits. Rounds
 alternate. An order of ours counts from the command to the broker's parsed answer: checks, the durable intent with its
-SENDING, the wire. The last look before a request's body says when a burst was written; the exchange's own log when it
+SENDING, the wire. The last look before a request's bytes says when a burst was written; the exchange's own log when it
 was read, one after the other. Nothing passes or fails.
 """
 
@@ -225,7 +225,7 @@ async def fresh_second() -> None:
 
 @contextlib.contextmanager
 def looks() -> Iterator[list[float]]:
-    """When the last look before a part of an order's request was taken, wall seconds; its bytes are written next."""
+    """When the last look before an order's request was taken, wall seconds; its bytes are written next."""
     moments: list[float] = []
     send = KiteTransport.send
 
@@ -316,7 +316,7 @@ def report(official_s: Sequence[float], own_s: Sequence[Measured], overtaken: in
     print(line("  wire: request to parsed answer", [row.wire_s for row in own_s]))
     ratio = statistics.median(row.answer_s for row in own_s) / statistics.median(official_s)
     wire = statistics.median(row.wire_s for row in own_s) / statistics.median(official_s)
-    print(f"ratio of p50: whole order {ratio:.2f}, wire alone {wire:.2f}; target 1.3 with httpx, 0.7 is reachable")
+    print(f"ratio of p50: whole order {ratio:.2f}, wire alone {wire:.2f}; target 1.3")
     if overtaken:
         print(f"{overtaken} orders were seen in the book before their answer and are left out")
 

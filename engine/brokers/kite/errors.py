@@ -56,12 +56,20 @@ DOUBTFUL_WORDS = (
 status 400."""
 _CLIENT_ERROR, _FORBIDDEN, _REQUEST_TIMEOUT, _TOO_MANY, _SERVER_ERROR = 400, 403, 408, 429, 500
 _SHOWN_CHARACTERS = 300
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+NOT_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
 """Failures of the transport that come before the first byte of a request."""
 
 
 def lost_order(failure: Exception) -> BrokerError:
     """What a failure of the transport means for an order call."""
+    if isinstance(failure, httpx.LocalProtocolError):
+        return BrokerUnavailable(f"The request could not be written ({failure}); nothing was sent.")
     if isinstance(failure, NOT_SENT):
         return BrokerUnavailable(f"The broker could not be reached ({_name(failure)}); nothing was sent.")
     return OutcomeUnknown(f"The order call was sent and no answer came ({_name(failure)}); it may rest at the broker.")

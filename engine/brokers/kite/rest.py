@@ -20,6 +20,7 @@ from urllib.parse import quote
 import httpx
 
 from engine.brokers.kite import messages
+from engine.brokers.kite.answer_reader import Answer
 from engine.brokers.kite.conversion import conversion_form, is_converted
 from engine.brokers.kite.errors import lost_order, lost_read, refused_order, refused_read, unreadable_order
 from engine.brokers.kite.forms import modify_form, place_form
@@ -29,7 +30,7 @@ from engine.brokers.kite.instruments import DumpUnreadable, parse_instruments
 from engine.brokers.kite.margins import margin_body, parse_basket, parse_margins
 from engine.brokers.kite.pace import Pace
 from engine.brokers.kite.packets import price_decimals
-from engine.brokers.kite.transport import Answer, KiteTransport, Lane
+from engine.brokers.kite.transport import KiteTransport, Lane
 from engine.core.accounts import Profile
 from engine.core.bars import BarInterval, HistoricalBars
 from engine.core.commands import OrderChange

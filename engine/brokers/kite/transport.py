@@ -1,32 +1,31 @@
 """One HTTP road to Kite with two lanes: orders never wait for a connection that a read holds.
 
+Orders go through ``order_lane``, which is quick and knows whether anything left; reads through the general client.
 Invariants: a request is sent at most once and never follows a redirect; its whole time is bounded; neither the token
 nor a body is ever logged here; the environment's proxies are not used.
 """
 
 from __future__ import annotations
 
-import ssl
 import sys
 import time
 from asyncio import timeout
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
-from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import httpx
 
+from engine.brokers.kite.answer_reader import Answer
+from engine.brokers.kite.order_lane import LaneLimits, OrderLane
 from engine.brokers.kite.server_clock import ServerClock
 from engine.brokers.kite.session import API_VERSION, KiteCredentials
 from engine.core.errors import InvalidInput
 
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _JSON_TYPE = "application/json"
-_WRITES = ("send_request_headers.started", "send_request_body.started")
-"""Ends of the names by which the HTTP library tells that it is about to write."""
 _OPTIONAL = "sniffio"
 """A package that the HTTP library asks for with every request and does without."""
 
@@ -51,19 +50,12 @@ class HttpSettings:
     """For an order call as a whole; beyond it the outcome is unknown."""
     read_deadline_s: float = 60.0
     """For a read as a whole: the dump is several megabytes."""
+    order_answer_max_bytes: int = 1 << 20
+    """Of the answer to an order call, which has a few hundred; a longer one counts as none."""
     order_connections: int = 20
     read_connections: int = 10
     keepalive_s: float = 30.0
     user_agent: str = "options-workstation"
-
-
-class Answer(NamedTuple):
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: bytes
 
 
 class KiteTransport:
@@ -84,8 +76,8 @@ class KiteTransport:
         settings: HttpSettings | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        scheme = urlsplit(root).scheme
-        if scheme not in {"http", "https"}:
+        scheme, host, *_ = urlsplit(root)
+        if scheme not in {"http", "https"} or not host:
             raise InvalidInput(f'"{root}" is not a broker address; it begins with https:// or http://.', field="root")
         self._root = root.rstrip("/")
         self._credentials = credentials
@@ -93,16 +85,35 @@ class KiteTransport:
         remember_absence(_OPTIONAL)
         self.server_clock = ServerClock(wall)
         # Reading the certificates takes tens of milliseconds: once for both lanes, and not at all on loopback.
-        verify: ssl.SSLContext | bool = httpx.create_ssl_context(trust_env=False) if scheme == "https" else False
-        self._deadlines = {Lane.ORDERS: settings.order_deadline_s, Lane.READS: settings.read_deadline_s}
-        connections = {Lane.ORDERS: settings.order_connections, Lane.READS: settings.read_connections}
-        self._pools = {lane: self._pool(connections[lane], verify) for lane in Lane}
-        self._headers = {
-            "X-Kite-Version": API_VERSION,
-            "User-Agent": settings.user_agent,
-            "Accept": "*/*",
-            "Accept-Encoding": "gzip, deflate",
-        }
+        tls = httpx.create_ssl_context(trust_env=False) if scheme == "https" else None
+        if tls is not None:
+            tls.set_alpn_protocols(["http/1.1"])
+        self._headers = {"X-Kite-Version": API_VERSION, "User-Agent": settings.user_agent, "Accept": "*/*"}
+        self._orders = OrderLane(
+            self._root,
+            LaneLimits(
+                connections=settings.order_connections,
+                connect_s=settings.connect_timeout_s,
+                silence_s=settings.read_timeout_s,
+                room_s=settings.pool_timeout_s,
+                keepalive_s=settings.keepalive_s,
+                answer_max_bytes=settings.order_answer_max_bytes,
+            ),
+            tls=tls,
+            headers={**self._headers, "Accept-Encoding": "identity"},
+        )
+        self._path = urlsplit(self._root).path
+        # The transport below httpx's client: no redirects, cookies or proxies to switch off, and a quarter less time.
+        self._reads = httpx.AsyncHTTPTransport(
+            verify=tls or False,
+            trust_env=False,
+            retries=0,
+            limits=httpx.Limits(
+                max_connections=settings.read_connections,
+                max_keepalive_connections=settings.read_connections,
+                keepalive_expiry=settings.keepalive_s,
+            ),
+        )
         self._extensions = {
             "timeout": {
                 "connect": settings.connect_timeout_s,
@@ -111,19 +122,6 @@ class KiteTransport:
                 "pool": settings.pool_timeout_s,
             }
         }
-
-    def _pool(self, connections: int, verify: ssl.SSLContext | bool) -> httpx.AsyncHTTPTransport:
-        # The transport below httpx's client: no redirects, cookies or proxies to switch off, and a quarter less time.
-        return httpx.AsyncHTTPTransport(
-            verify=verify,
-            trust_env=False,
-            retries=0,
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=self._settings.keepalive_s,
-            ),
-        )
 
     async def send(
         self,
@@ -138,39 +136,46 @@ class KiteTransport:
     ) -> Answer:
         """Send one request, once, and read its whole answer. Its body is a ``form`` or a JSON ``document``.
 
-        ``last_look`` is called before the first byte, on a connection that stands, and again before the body: what it
-        raises ends the request there, and a request without its body is none.
+        ``last_look``, for orders, is called on a connection that stands, right before the first byte: what it raises
+        ends the request there.
 
         Raises:
             httpx.HTTPError: it could not be sent, or the answer was lost; ``errors`` says which.
             TimeoutError: the deadline of the lane passed.
         """
-        url = f"{self._root}{path}?{urlencode(query)}" if query else f"{self._root}{path}"
-        headers = {**self._headers, "Authorization": self._credentials.authorization}
-        content = None
+        target = f"{path}?{urlencode(query)}" if query else path
+        headers = {"Authorization": self._credentials.authorization}
+        content = document
         if form is not None:
             content = urlencode(form).encode("ascii")
             headers["Content-Type"] = _FORM_TYPE
         elif document is not None:
-            content = document
             headers["Content-Type"] = _JSON_TYPE
-        extensions = self._extensions if last_look is None else {**self._extensions, "trace": _before(last_look)}
-        request = httpx.Request(method, url, headers=headers, content=content, extensions=extensions)
         clock = self.server_clock
         sent = clock.wall()
-        async with timeout(self._deadlines[lane]):
-            response = await self._pools[lane].handle_async_request(request)
-            try:
-                body = await response.aread()
-            finally:
-                await response.aclose()
-        clock.learn(response.headers.get("date"), sent, clock.wall())
+        if lane is Lane.ORDERS:
+            async with timeout(self._settings.order_deadline_s):
+                answer = await self._orders.ask(method, self._path + target, headers, content, last_look)
+        else:
+            async with timeout(self._settings.read_deadline_s):
+                answer = await self._read(method, target, headers, content)
+        clock.learn(answer.headers.get("date"), sent, clock.wall())
+        return answer
+
+    async def _read(self, method: str, target: str, headers: Mapping[str, str], content: bytes | None) -> Answer:
+        full = {**self._headers, "Accept-Encoding": "gzip, deflate", **headers}
+        request = httpx.Request(method, self._root + target, headers=full, content=content, extensions=self._extensions)
+        response = await self._reads.handle_async_request(request)
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
         return Answer(response.status_code, response.headers, body)
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for pool in self._pools.values():
-            await pool.aclose()
+        await self._orders.aclose()
+        await self._reads.aclose()
 
 
 def remember_absence(package: str) -> None:
@@ -181,13 +186,3 @@ def remember_absence(package: str) -> None:
     if package not in sys.modules and find_spec(package) is None:
         # None is how the import system writes down an absence.
         sys.modules[package] = None  # type: ignore[assignment]
-
-
-def _before(last_look: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:
-    """A listener of the HTTP library's steps that takes a last look before each part of a request is written."""
-
-    async def trace(step: str, _info: object) -> None:
-        if step.endswith(_WRITES):
-            last_look()
-
-    return trace

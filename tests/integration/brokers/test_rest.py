@@ -403,6 +403,8 @@ async def test_nothing_secret_is_logged(kite: ScriptedKite, bench: Bench, caplog
     await bench.road.place_order(REQUEST, TAG)
     with pytest.raises(SessionExpired):
         await bench.road.place_order(REQUEST, TAG)
+    with pytest.raises(SessionExpired):
+        await bench.reads.orders()
     assert caplog.records
     assert TOKEN not in caplog.text
 

@@ -95,20 +95,20 @@ REQUEST = httpx.Request("POST", "http://127.0.0.1/orders/regular")
         (httpx.ConnectTimeout("slow"), BrokerUnavailable),
         (httpx.PoolTimeout("busy"), BrokerUnavailable),
         (httpx.UnsupportedProtocol("ftp"), BrokerUnavailable),
+        (httpx.LocalProtocolError("odd"), BrokerUnavailable),
         (httpx.ReadTimeout("silence"), OutcomeUnknown),
         (httpx.WriteTimeout("stuck"), OutcomeUnknown),
         (httpx.ReadError("reset"), OutcomeUnknown),
         (httpx.WriteError("broken pipe"), OutcomeUnknown),
         (httpx.CloseError("odd"), OutcomeUnknown),
         (httpx.RemoteProtocolError("Server disconnected"), OutcomeUnknown),
-        (httpx.LocalProtocolError("odd"), OutcomeUnknown),
         (httpx.ProxyError("proxy"), OutcomeUnknown),
         (httpx.DecodingError("gzip"), OutcomeUnknown),
         (TimeoutError(), OutcomeUnknown),
     ],
 )
-def test_only_a_connection_that_was_never_made_is_certain(failure: Exception, expected: type[BrokerError]) -> None:
-    """For an order call every failure but that of connecting leaves the outcome unknown; for a read none does."""
+def test_only_a_request_that_never_began_is_certain(failure: Exception, expected: type[BrokerError]) -> None:
+    """For an order call every failure after the first byte leaves the outcome unknown; for a read none does."""
     assert type(lost_order(failure)) is expected
     assert type(lost_read(failure)) is BrokerUnavailable
 
