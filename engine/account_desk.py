@@ -284,6 +284,10 @@ class AccountDesk:
             self._on_holdings()
             self.upkeep.on_change()
 
+    def is_booked(self, reference: str) -> bool:
+        """Whether a fill is in the holdings of this moment; without a ledger nothing waits for one."""
+        return self.portfolio is None or self.portfolio.is_booked(reference)
+
     # -- what happens to it --------------------------------------------------------------------------------------------
 
     def on_order_update(self, hint: object) -> None:

@@ -168,14 +168,26 @@ class AccountUpkeep:
         }
 
     def allocated(self, request: OrderRequest) -> int | None:
-        """Signed units that an order's strategy holds of its contract and product."""
-        portfolio, strategy = self._portfolio(), request.strategy or self._default_strategy()
+        """Signed units that an order's strategy holds of its contract and product, known fills of this moment included.
+
+        An order made between a fill and its booking would otherwise pass for one that protects nothing, and outlive
+        its position.
+        """
+        portfolio, default = self._portfolio(), self._default_strategy()
+        strategy = request.strategy or default
         if portfolio is None or strategy is None:
             return None
-        return sum(
+        booked = sum(
             leg.holding.signed_quantity
             for leg in portfolio.book.open_legs(strategy)
             if leg.instrument == request.instrument and leg.product is request.product
+        )
+        return booked + sum(
+            units
+            for order, units in (() if self._executor is None else self._executor.unbooked())
+            if (order.request.strategy or default) == strategy
+            and order.request.instrument == request.instrument
+            and order.request.product is request.product
         )
 
     async def mismatches(self) -> tuple[Mismatch, ...]:

@@ -52,19 +52,20 @@ class HaltService:
 
     def look(self) -> None:
         """Take one look at every segment."""
-        board, is_open = self._day.board, self._day.is_open()
-        trusted = [segment for segment in NAMES if is_open and self._is_trusted(segment)]
+        board, trusted = self._day.board, []
         for segment in NAMES:
-            if segment not in trusted:
+            slots = np.flatnonzero(
+                ((board.tokens & SEGMENT_MASK) == segment) & (board.tokens != 0) & (board.kinds != 0)
+            )
+            if not len(slots) or not self._day.is_open():
                 self._watch.forget(segment)
+            elif self._suspect(board.paths[slots]).any():
+                self._watch.interrupt(segment)
+            else:
+                trusted.append(segment)
         found = self._watch.observe(self._clock.market_now(), sights(board, trusted))
         halts = {suspicion.segment: suspicion.words for suspicion in found}
         self._day.set_halts(halts)
         for segment, name in NAMES.items():
             words = halts.get(segment)
             self._declare(f"halt {name}", "" if words is None else f"{words}. Entries wait; exits are sent.")
-
-    def _is_trusted(self, segment: int) -> bool:
-        board = self._day.board
-        slots = np.flatnonzero(((board.tokens & SEGMENT_MASK) == segment) & (board.tokens != 0) & (board.kinds != 0))
-        return bool(len(slots)) and not bool(self._suspect(board.paths[slots]).any())

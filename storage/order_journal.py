@@ -15,6 +15,7 @@ from engine.core.errors import UnknownOrder
 from engine.core.identifiers import AccountId, IntentId, OrderNumber
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
 from storage.boundary import aware, one_account, storable
+from storage.intent_statements import RECORD_INTENTS, RECORD_ONE_INTENT
 from storage.order_merge import merge_order
 from storage.order_numbers import give_back_numbers, reserve_numbers
 from storage.order_rows import (
@@ -35,62 +36,6 @@ from storage.pool import Database
 from storage.refusals import refusals_in_words
 from storage.writer_epoch import refuse_writer, require_newest_epoch
 
-# One array per column; no row comes back when the epoch is not the newest.
-RECORD_INTENTS = """
-WITH fence AS (
-    SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
-), wanted AS (
-    SELECT fence.account_id, fence.epoch, given.*
-    FROM fence, unnest(
-        $3::text[], $4::text[], $5::text[], $6::timestamptz[],
-        $7::text[], $8::text[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::numeric[], $14::numeric[],
-        $15::text[], $16::text[], $17::numeric[], $18::bigint[], $19::timestamptz[], $20::text[], $21::text[],
-        $22::bigint[], $23::boolean[]
-    ) WITH ORDINALITY AS given (
-        intent_id, tag, idempotency_key, created_at,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision, terms, reserved, leaves,
-        place
-    )
-), intents AS (
-    INSERT INTO order_intents (
-        intent_id, account_id, tag, idempotency_key, epoch, created_at,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision, terms
-    )
-    SELECT
-        intent_id, account_id, tag, idempotency_key, epoch, created_at,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision, terms
-    FROM wanted
-), made AS (
-    INSERT INTO orders (
-        number, intent_id, account_id, tag, idempotency_key,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, terms,
-        state, filled_quantity, message, created_at, updated_at, sent_at, modifications
-    )
-    OVERRIDING SYSTEM VALUE
-    SELECT
-        coalesce(reserved, nextval(pg_get_serial_sequence('orders', 'number'))), intent_id, account_id, tag,
-        idempotency_key,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, terms,
-        CASE WHEN leaves THEN 'SENDING' ELSE 'QUEUED' END, 0, '', created_at, created_at,
-        CASE WHEN leaves THEN created_at END, 0
-    FROM (SELECT * FROM wanted ORDER BY place) AS in_order
-    RETURNING number, intent_id
-), noted AS (
-    INSERT INTO order_events (
-        number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts, epoch
-    )
-    SELECT made.number, account_id, 'SEND', 'QUEUED', 'SENDING', true, created_at, '', wall_at, '', epoch
-    FROM made JOIN wanted ON wanted.intent_id = made.intent_id
-    WHERE leaves
-    ORDER BY place
-)
-SELECT number, intent_id FROM made
-"""
 # What identifies an order (account, intent, tag, key, time of creation) is never rewritten.
 RECORD_CHANGE = """
 WITH fence AS (
@@ -222,27 +167,31 @@ class PostgresOrderJournal:
             return ()
         account = one_account(intent.account for intent in intents)
         reserved = one_for_each(intents, numbers)
-        requests = [request_columns(intent.request) for intent in intents]
+        given = [
+            (
+                intent.intent_id,
+                intent.tag,
+                intent.idempotency_key,
+                aware(intent.created_at),
+                *request_columns(intent.request),
+                *intent_columns(intent),
+                terms_of(intent.request),
+                number,
+                intent.intent_id in leaving,
+            )
+            for intent, number in zip(intents, reserved, strict=True)
+        ]
         with refusals_in_words():
-            async with self._database.acquire() as session:
-                rows = await session.fetch(
-                    RECORD_INTENTS,
-                    account,
-                    epoch,
-                    [intent.intent_id for intent in intents],
-                    [intent.tag for intent in intents],
-                    [intent.idempotency_key for intent in intents],
-                    [aware(intent.created_at) for intent in intents],
-                    *(list(column) for column in zip(*requests, strict=True)),
-                    *(list(column) for column in zip(*map(intent_columns, intents), strict=True)),
-                    [terms_of(intent.request) for intent in intents],
-                    reserved,
-                    [intent.intent_id in leaving for intent in intents],
-                )
+            async with self._database.acquire_kept() as session:
+                if len(given) == 1:
+                    rows = await session.fetch(RECORD_ONE_INTENT, account, epoch, *given[0])
+                else:
+                    columns = (list(column) for column in zip(*given, strict=True))
+                    rows = await session.fetch(RECORD_INTENTS, account, epoch, *columns)
         if not rows:
             refuse_writer(account)
-        given = {row["intent_id"]: OrderNumber(row["number"]) for row in rows}
-        return tuple(written_record(intent, given[intent.intent_id], leaving) for intent in intents)
+        made = {row["intent_id"]: OrderNumber(row["number"]) for row in rows}
+        return tuple(written_record(intent, made[intent.intent_id], leaving) for intent in intents)
 
     async def reserve_numbers(self, account: AccountId, count: int, *, epoch: int) -> tuple[OrderNumber, ...]:
         """Take numbers that no other order has or will get, newer than any of the account's orders, ascending.
@@ -273,7 +222,7 @@ class PostgresOrderJournal:
         refuse_strange_events(record, events)
         noted = [event_columns(event) for event in events]
         with refusals_in_words():
-            async with self._database.acquire() as session:
+            async with self._database.acquire_kept() as session:
                 row = await session.fetchrow(
                     RECORD_CHANGE,
                     record.account,

@@ -15,15 +15,18 @@ from types import TracebackType
 
 import asyncpg
 import msgspec
+from asyncpg.pool import PoolConnectionProxy
 
 from engine.core.errors import SetupError, StorageTimeout, StorageUnavailable
-from storage.session import MILLISECONDS, Isolation, Row, Session, translated_errors
+from storage.session import MILLISECONDS, Isolation, Row, Session, is_gone, translated_errors
 
 logger = logging.getLogger(__name__)
 
 JSONB_FORMAT_VERSION = b"\x01"
 """First byte of jsonb in PostgreSQL's binary format."""
 TAKES_WRITES = "SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean"
+NEVER = 0
+"""The driver's word for a prepared statement that does not grow old."""
 CLIENT_GRACE_S = 1.0
 """How much later than the server the client gives a statement up, so that the server's clearer answer comes first."""
 
@@ -78,6 +81,8 @@ class Database:
         self._application_name = application_name
         self._on_statement = on_statement
         self._pool: asyncpg.Pool[Row] | None = None
+        self._kept: PoolConnectionProxy[Row] | None = None
+        """Borrowed from the pool for good, and not in use; see ``acquire_kept``."""
         self._waiting = 0
 
     async def open(self) -> None:
@@ -97,6 +102,8 @@ class Database:
                 max_size=self._max_size,
                 timeout=self._connect_timeout_s,
                 command_timeout=self._statement_timeout_s + CLIENT_GRACE_S,
+                # An order after a quiet hour finds its plan made; how many are kept is bounded by their number.
+                max_cached_statement_lifetime=NEVER,
                 init=prepare_connection,
                 reset=_nothing_to_reset,
                 server_settings=connection_settings(
@@ -107,8 +114,11 @@ class Database:
     async def close(self) -> None:
         """Close all connections; statements that still run after ``close_timeout_s`` are cut off."""
         pool, self._pool = self._pool, None
+        kept, self._kept = self._kept, None
         if pool is None:
             return
+        if kept is not None:
+            await _give_back(pool, kept)
         try:
             async with asyncio.timeout(self._close_timeout_s):
                 await pool.close()
@@ -133,13 +143,59 @@ class Database:
             StorageTimeout: all are in use for ``acquire_timeout_s``, or the server does not answer.
             StorageUnavailable: the pool is closed, or the server is gone.
         """
+        pool, connection = await self._borrow()
+        try:
+            yield self._session(connection)
+        finally:
+            await _give_back(pool, connection)
+
+    @contextlib.asynccontextmanager
+    async def acquire_kept(self) -> AsyncIterator[Session]:
+        """The same, by a connection that is not given back to the pool afterwards but kept for the next such call: its
+        plans are made, it is never closed for being idle, and taking it waits for nothing.
+
+        Who comes while it is in use gets another one. It goes back to the pool when the body fails, so that the pool
+        finds out what is left of it, and when it is the last one and somebody else needs it.
+
+        Raises:
+            StorageTimeout, StorageUnavailable: as ``acquire``.
+        """
+        pool, connection = self._pool, self._kept
+        self._kept = None
+        if pool is None or connection is None or is_gone(connection):
+            if pool is not None and connection is not None:
+                await _give_back(pool, connection)
+            pool, connection = await self._borrow()
+        is_sound = False
+        try:
+            yield self._session(connection)
+            is_sound = True
+        finally:
+            if not is_sound or not self._keep(pool, connection):
+                await _give_back(pool, connection)
+
+    def _keep(self, pool: asyncpg.Pool[Row], connection: PoolConnectionProxy[Row]) -> bool:
+        """Keep a connection, unless one is kept already, or nobody else would have any."""
+        if self._kept is not None or self._pool is not pool or self._waiting or self._max_size == 1:
+            return False
+        self._kept = connection
+        return True
+
+    def _session(self, connection: PoolConnectionProxy[Row]) -> Session:
+        return Session(connection, timeout_s=pool_timeout(self._statement_timeout_s), on_statement=self._on_statement)
+
+    async def _borrow(self) -> tuple[asyncpg.Pool[Row], PoolConnectionProxy[Row]]:
+        """A connection, and the pool that it is of."""
         pool = self._pool
         if pool is None:
             raise StorageUnavailable("The database is closed.")
+        if self._kept is not None and pool.get_idle_size() == 0 and pool.get_size() >= self._max_size:
+            kept, self._kept = self._kept, None
+            await _give_back(pool, kept)
         self._waiting += 1
         try:
             with translated_errors():
-                connection = await pool.acquire(timeout=self._acquire_timeout_s)
+                return pool, await pool.acquire(timeout=self._acquire_timeout_s)
         except (asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise StorageUnavailable(f"No connection to the database is to be had: {error}.") from error
         except StorageTimeout as error:
@@ -151,16 +207,6 @@ class Database:
             raise
         finally:
             self._waiting -= 1
-        try:
-            yield Session(
-                connection, timeout_s=pool_timeout(self._statement_timeout_s), on_statement=self._on_statement
-            )
-        finally:
-            try:
-                await pool.release(connection)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                # What the body committed is committed; the broken connection has left the pool.
-                logger.debug("a connection was lost while it was given back: %s", error)
 
     @contextlib.asynccontextmanager
     async def transaction(self, isolation: Isolation = "read_committed") -> AsyncIterator[Session]:
@@ -176,7 +222,7 @@ class Database:
         return PoolHealth(
             is_open=True,
             size=pool.get_size(),
-            in_use=pool.get_size() - pool.get_idle_size(),
+            in_use=pool.get_size() - pool.get_idle_size() - (self._kept is not None),
             waiting=self._waiting,
             size_max=self._max_size,
         )
@@ -196,6 +242,14 @@ class Database:
         """
         async with self.acquire() as session:
             return bool(await session.fetchval(TAKES_WRITES))
+
+
+async def _give_back(pool: asyncpg.Pool[Row], connection: PoolConnectionProxy[Row]) -> None:
+    try:
+        await pool.release(connection)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # What was committed is committed; the broken connection has left the pool.
+        logger.debug("a connection was lost while it was given back: %s", error)
 
 
 def pool_timeout(statement_timeout_s: float) -> float:

@@ -78,6 +78,8 @@ class FillCollector:
         self._due = True
         self._in_book: frozenset[BrokerOrderId] = frozenset()
         self._booked: Counter[BrokerOrderId] = Counter()
+        self._handed: dict[str, Trade] = {}
+        """By reference: handed over, and not yet seen in the listener's figures."""
         self.trades: tuple[Trade, ...] = ()
         """As last read: all fills of the day."""
 
@@ -115,6 +117,8 @@ class FillCollector:
         # A fill whose order we do not know yet waits for the book: it may be the answer to an unknown order.
         ready = tuple(known for known in map(self._with_strategy, fresh) if known is not None)
         if ready:
+            # Also when handing over fails: a call whose answer was lost may have booked them.
+            self._handed |= {trade_reference(trade): trade for trade in ready}
             try:
                 await self._hand_over(ready)
             except StorageError as error:
@@ -127,9 +131,7 @@ class FillCollector:
                 )
                 return True
             self._health.clear(BOOKING, "All fills are booked.", EventKind.STORAGE)
-            for trade in ready:
-                self._delivered.add(trade_reference(trade))
-                self._booked[trade.broker_order_id] += trade.quantity
+            self._delivered |= {trade_reference(trade) for trade in ready}
         self._attempts += 1
         complete = len(ready) == len(fresh) and not self.shortfalls(in_book)
         self._due = not complete and self._attempts < ATTEMPTS_MAX
@@ -145,15 +147,32 @@ class FillCollector:
         await self._patience.ask(self._listener.on_trades(trades))
 
     def unbooked(self) -> tuple[tuple[OrderRecord, int], ...]:
-        """Orders with fills that nobody has booked yet, and how many signed units those are."""
-        found = []
+        """Orders with fills that the listener's figures do not hold at this moment, and how many signed units.
+
+        The listener takes fills while its database is away and books them later, by itself: whether one is in its
+        figures is asked of it, fill by fill, so that none is missed and none counts twice.
+        """
+        self._settle()
+        missing: Counter[BrokerOrderId] = Counter()
+        for trade in self._handed.values():
+            missing[trade.broker_order_id] += trade.quantity
         for order_id in self._in_book if self._due else ():
             standing = self._standings.by_broker_id(order_id)
             if standing is not None:
-                missing = standing.record.filled_quantity - self._booked[order_id]
-                if missing > 0:
-                    found.append((standing.record, standing.record.request.side.sign * missing))
+                missing[order_id] = standing.record.filled_quantity - self._booked[order_id]
+        found = []
+        for order_id, units in missing.items():
+            standing = self._standings.by_broker_id(order_id) if units > 0 else None
+            if standing is not None:
+                found.append((standing.record, standing.record.request.side.sign * units))
         return tuple(found)
+
+    def _settle(self) -> None:
+        """Count what was handed over and has arrived in the listener's figures."""
+        for reference in [known for known in self._handed if self._listener.is_booked(known)]:
+            trade = self._handed.pop(reference)
+            self._booked[trade.broker_order_id] += trade.quantity
+            self._delivered.add(reference)  # it need not be offered again, and would count twice if it were
 
     def shortfalls(self, in_book: frozenset[BrokerOrderId]) -> dict[BrokerOrderId, Shortfall]:
         """Orders whose filled quantity and trades differ."""

@@ -42,7 +42,9 @@ class QueueForecast:
         """Errands that were played through the budget in all: the cost."""
 
     def eta_s(self, queued: QueuedCommand) -> float:
-        """Seconds until the last errand of its lane may leave; slower lanes do not keep it."""
+        """Seconds until the last errand of its lane may leave, 0 when it has left; slower lanes do not keep it."""
+        if queued.left_at is not None:
+            return 0.0
         lane, now = queued.lane, self._budget.now()
         if len(self._queue) == 1:
             return self._budget.wait(lane, placement=queued.is_placement, orders=queued.orders)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -168,7 +169,7 @@ class OrderGate:
 
     def _locked(self, *, is_entry: bool) -> tuple[Violation, ...]:
         """What the locks keep from going."""
-        if self._locks is None:
+        if self._locks is None or not self._locks.blocks_risk:
             return ()
         refusals = self._locks.placement_refusals()
         return (*refusals, *(self._locks.entry_refusals() if is_entry else ()))
@@ -259,17 +260,14 @@ class OrderGate:
         quote = None if instrument is None else self._facts.quote(instrument)
         working = (*self._standings.worst(without=without), *self._coming.records())
         rows = ((key, self._facts.instrument(key)) for key in {order.request.instrument for order in working})
-        recent = (self._standings.by_number(number) for number in self._recent)
+        now = self._clock.market_now()
         return CheckContext(
             instrument=instrument,
             quote=quote,
             freeze_quantity=None if instrument is None else self._facts.freeze_quantity(instrument),
             positions=self.positions(),
             working=working,
-            recent=(
-                *(standing.record for standing in recent if standing is not None),
-                *self._coming.alone(),
-            ),
+            recent=self._made_lately(now),
             working_instruments={key: row for key, row in rows if row is not None},
             price_range=None if instrument is None else self._facts.price_range(instrument, quote),
             is_banned=False if instrument is None else self._facts.is_banned(instrument),
@@ -278,8 +276,19 @@ class OrderGate:
             session=_UNKNOWN_SESSION if instrument is None else self._facts.session(instrument),
             mode=self._facts.mode(seat),
             limits=self._limits,
-            now=self._clock.market_now(),
+            now=now,
         )
+
+    def _made_lately(self, now: datetime) -> tuple[OrderRecord, ...]:
+        """Orders made within the duplicate window, or somewhat before: nobody looks at older ones."""
+        oldest = now - timedelta(seconds=self._limits.duplicate_window_s)
+        while self._recent:
+            first = self._standings.by_number(self._recent[0])
+            if first is not None and first.record.created_at >= oldest:
+                break
+            self._recent.popleft()
+        made = (self._standings.by_number(number) for number in self._recent)
+        return (*(standing.record for standing in made if standing is not None), *self._coming.alone())
 
     def holds(self, *, risky: bool) -> tuple[Violation, ...]:
         """What keeps any order, or any entry, from being taken, whatever it says."""

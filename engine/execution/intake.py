@@ -237,11 +237,14 @@ class OrderIntake:
         self, record: OrderRecord, intent: OrderIntent, key: str | None, lane: Lane, judgement: Judgement
     ) -> Receipt:
         request, seat = record.request, "" if intent.decision is None else intent.decision.seat
-        standing = self._standings.insert(record, intent.wall_at)
+        is_new = self._standings.by_number(record.number) is None
+        standing = self._standings.insert(record)
         if not is_plan_key(key):  # the pieces of a plan are equal by intention
             self._gate.remember(record.number)
         is_prepared = record.state is OrderState.SENDING
         if self._is_closed():
+            if is_new:
+                self._standings.tell_made(record, intent.wall_at)
             # Its caller is told at once, so it is no dead letter.
             trigger = OrderTrigger.UNSENT if is_prepared else OrderTrigger.DROP
             await self._standings.settle(standing, trigger, STOPPED, message=f"Not sent: {STOPPED}.")
@@ -258,6 +261,9 @@ class OrderIntake:
             prepared=is_prepared,
         )
         self._sender.put(queued)
+        if is_new:
+            # After it was put, in the same step: whoever is woken by this comes behind the request.
+            self._standings.tell_made(record, intent.wall_at)
         eta_s = 0.0 if is_prepared else self._forecast.eta_s(queued)
         message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}{self._road_words()}."
         return Receipt(accepted=True, message=message, orders=(record,), eta_s=eta_s)

@@ -42,9 +42,15 @@ class FillListener(Protocol):
     def on_trades(self, trades: tuple[Trade, ...]) -> Coroutine[Any, Any, None]:
         """Book these fills; ``strategy`` is the order's own, ``None`` for orders from outside or without one.
 
+        Those that cannot be booked now may be kept and booked later, or refused.
+
         Raises:
             StorageError: they are handed over again later.
         """
+        ...
+
+    def is_booked(self, reference: str) -> bool:
+        """Whether a fill (``trade_reference``) is in the figures of holdings at this moment; answered at once."""
         ...
 
 

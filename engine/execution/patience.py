@@ -26,6 +26,29 @@ OVERSLEPT = 2.0
 stood still. It is not counted, and at most ``LOOKS`` times: a loop that is always late still comes to an end."""
 
 
+class _Call:
+    """A call, and who waits for it: woken in the very step in which it ends, a turn of the loop before its task is
+    known to be done.
+    """
+
+    __slots__ = ("waiter",)
+
+    def __init__(self) -> None:
+        self.waiter: asyncio.Future[None] | None = None
+
+    async def made(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it, and wake who waits."""
+        try:
+            return await work
+        finally:
+            self.wake()
+
+    def wake(self, _: object = None) -> None:
+        """End the waiting."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
 class Patience:
     """Limits calls that may hang.
 
@@ -58,12 +81,19 @@ class Patience:
         """
         if self._limit_s is None:
             return await work
-        task = asyncio.ensure_future(work)
+        call = _Call()
+        task = asyncio.ensure_future(call.made(work))
         look_s = self._limit_s / LOOKS
         looks = late = 0
         while looks < LOOKS:
             began = self._clock.monotonic()
-            await self._wait(task, look_s)
+            try:
+                await self._look(call, look_s)
+            except asyncio.CancelledError:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                work.close()  # it may not even have begun
+                raise
             if task.done():
                 return task.result()
             if self._clock.monotonic() - began > look_s * OVERSLEPT and late < LOOKS:
@@ -81,14 +111,12 @@ class Patience:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _wait(self, task: asyncio.Task[Any], seconds: float) -> None:
+    async def _look(self, call: _Call, seconds: float) -> None:
         limit = asyncio.ensure_future(self._clock.sleep(seconds))
+        call.waiter = asyncio.get_running_loop().create_future()
+        limit.add_done_callback(call.wake)
         try:
-            await asyncio.wait({task, limit}, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+            await call.waiter
         finally:
             limit.cancel()
 

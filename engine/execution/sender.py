@@ -77,6 +77,7 @@ class OrderSender:
         self._wire: set[asyncio.Task[None]] = set()
         self._held_until = dict.fromkeys((False, True), 0.0)
         self._closed = False
+        self._runs = False
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
 
@@ -110,11 +111,12 @@ class OrderSender:
         return not any(self._budget.forecast([*self._queue.weights(), *coming, (lane, True, orders)]))
 
     def put(self, command: QueuedCommand) -> None:
-        """Queue an errand whose order is journalled."""
+        """Queue an errand whose order is journalled; it leaves in this very step when it could in the loop's next."""
         if command.epoch is None and self._locks is not None:
             command.epoch = self._locks.epoch
         self._queue.put(command)
-        self._wakeup.set()
+        if not self._leaves_now(command):
+            self._wakeup.set()
 
     def wake(self) -> None:
         """Look at the queue again."""
@@ -127,11 +129,15 @@ class OrderSender:
 
     async def run(self) -> None:
         """Send for ever."""
-        while not self._closed:
-            self._wakeup.clear()
-            delay = await self._send_due()
-            if not self._closed:
-                await self._wakeup.wait(delay)
+        self._runs = True
+        try:
+            while not self._closed:
+                self._wakeup.clear()
+                delay = await self._send_due()
+                if not self._closed:
+                    await self._wakeup.wait(delay)
+        finally:
+            self._runs = False
 
     async def raise_failure(self) -> None:
         """Wait for a request that ended in an error of our own making, and raise it.
@@ -210,6 +216,21 @@ class OrderSender:
                     continue
                 self._launch(command)
         return None
+
+    def _leaves_now(self, command: QueuedCommand) -> bool:
+        """Send an errand that nothing is before and nothing keeps; whatever else there is to do is the loop's."""
+        if not self._runs or self._closed or not command.prepared or len(self._queue) > 1:
+            return False
+        if self._next()[0] is not command or self._withheld(command):
+            return False
+        command.chosen_at = self._clock.monotonic()
+        released = self._budget.take(command.lane, placement=command.is_placement, orders=command.orders)
+        if released is None:
+            return False
+        command.released = released
+        self._queue.remove(command, leaves=True)
+        self._launch(command)
+        return True
 
     def _next(self) -> tuple[QueuedCommand | None, float | None]:
         soonest: float | None = None

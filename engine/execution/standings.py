@@ -125,12 +125,8 @@ class Standings:
     def __len__(self) -> int:
         return len(self._by_number)
 
-    def insert(self, record: OrderRecord, wall_at: datetime | None = None) -> Standing:
-        """Take in an order that is journalled already; one that is known keeps its place.
-
-        ``wall_at``: it was made just now, at that time of this machine; when it leaves already, whoever listens hears
-        that.
-        """
+    def insert(self, record: OrderRecord) -> Standing:
+        """Take in an order that is journalled already; one that is known keeps its place."""
         known = self._by_number.get(record.number)
         if known is not None:
             return known
@@ -142,11 +138,14 @@ class Standings:
             self._by_key[record.idempotency_key] = standing
         self._index(standing)
         self.revision += 1
+        return standing
+
+    def tell_made(self, record: OrderRecord, wall_at: datetime | None) -> None:
+        """An order was made just now, by this machine's time: when it leaves already, whoever listens hears it."""
         if wall_at is not None and record.state is OrderState.SENDING:
             before = msgspec.structs.replace(record, state=OrderState.QUEUED)
             sent = step(before, OrderTrigger.SEND, record.updated_at)
             self._on_change(record, (msgspec.structs.replace(sent.event, wall_at=wall_at),))
-        return standing
 
     def by_number(self, number: OrderNumber) -> Standing | None:
         """The order with this number."""
@@ -174,11 +173,12 @@ class Standings:
 
     def working(self, *, without: OrderNumber | None = None) -> tuple[OrderRecord, ...]:
         """Records that may still trade."""
-        return tuple(standing.record for standing in self._active.values() if standing.record.number != without)
+        # Lists and not generators: an order waits for this, and many may work.
+        return tuple([record for one in self._active.values() if (record := one.record).number != without])
 
     def worst(self, *, without: OrderNumber | None = None) -> tuple[OrderRecord, ...]:
         """The same as large as each may be: a change without an answer as made, legs of an iceberg as come."""
-        return tuple(standing.at_worst() for standing in self._active.values() if standing.record.number != without)
+        return tuple([one.at_worst() for one in self._active.values() if one.record.number != without])
 
     async def commit(
         self,

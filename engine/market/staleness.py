@@ -80,6 +80,13 @@ class FeedHealth:
             return None
         return max(0, now_ns - int(self._heard_ns[connection])) / _NS_PER_S
 
+    def is_suspect(self, path: int, now_ns: int, silence_limit_ns: int) -> bool:
+        """Whether one path cannot be trusted now."""
+        connection = path >> _LIFE_BITS
+        if not self._up.item(connection) or now_ns - self._heard_ns.item(connection) > silence_limit_ns:
+            return True
+        return path & ((1 << _LIFE_BITS) - 1) != self._life.item(connection)
+
     def suspect(self, paths: npt.NDArray[np.int64], now_ns: int, silence_limit_ns: int) -> npt.NDArray[np.bool_]:
         """Which of ``paths`` cannot be trusted now."""
         connections = connections_of_paths(paths)
@@ -167,5 +174,31 @@ class Staleness:
         return marks
 
     def state(self, board: QuotesBoard, slot: int, now_ns: int) -> QuoteState:
-        """``QuoteState`` of one slot."""
-        return QuoteState(int(self.states(board, np.array([slot], np.intp), now_ns)[0]))
+        """``QuoteState`` of one slot, as ``states`` has it: an order waits for this, and columns of one are slow."""
+        if not 0 <= slot < len(board.tokens):
+            return QuoteState.UNKNOWN
+        # From the strongest claim to the weakest.
+        kind, token = board.kinds.item(slot), board.tokens.item(slot)
+        if kind == PacketKind.NONE:
+            return QuoteState.UNKNOWN
+        segment = token & SEGMENT_MASK
+        if not self._open.item(segment) or _has(self._ended, token):
+            return QuoteState.CLOSED
+        path, assigned = board.paths.item(slot), board.assigned.item(slot)
+        if assigned not in (ANY_CONNECTION, path >> _LIFE_BITS):
+            return QuoteState.STALE
+        if self._health.is_suspect(path, now_ns, self._silence_limit_ns):
+            return QuoteState.STALE
+        if self._frozen_segments.item(segment) or _has(self._frozen, token):
+            return QuoteState.FROZEN
+        if kind != PacketKind.FULL:
+            return QuoteState.LIVE
+        words = board.words
+        bid, ask = words.item(slot, BIDS + 1), words.item(slot, ASKS + 1)
+        if bid and ask:
+            return QuoteState.CROSSED if bid >= ask else QuoteState.LIVE
+        return QuoteState.ONE_SIDED if bid or ask else QuoteState.LIVE
+
+
+def _has(tokens: Tokens, token: int) -> bool:
+    return bool(len(tokens)) and bool((tokens == token).any())

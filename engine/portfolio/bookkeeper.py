@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -234,6 +234,10 @@ class Bookkeeper:
             )
         return booked
 
+    def is_booked(self, reference: str) -> bool:
+        """Whether a fill (``trade_reference``) is in the book in memory; one that waits for the database is not."""
+        return reference in self._known and reference not in self._waiting
+
     async def book_waiting(self) -> tuple[LedgerEntry, ...]:
         """Try to book every fill that waits; returns the entries that are new.
 
@@ -292,19 +296,23 @@ class Bookkeeper:
             # Committed: nothing is awaited here, so memory and the list of waiting fills change together.
             for _, entry in new:
                 self._book.apply(entry)
-            for trade in batch:
-                reference = trade_reference(trade)
-                self._waiting.pop(reference, None)
-                self._remember(reference)
+            written = {trade_reference(trade) for trade, _ in new}
+            self._no_longer_wait(written)
             if self._charges is not None:
                 self._charges.add(trade for trade, _ in new)
             self._tell([entry for _, entry in new])
             self._say_moved(batch)
             if len(new) < len(batch):
-                # Some were in the ledger already, by a write whose answer was lost.
+                # Some were in the ledger already, by a write whose answer was lost: they are in memory afterwards.
                 self._is_behind = True
                 await self._catch_up()
+                self._no_longer_wait({trade_reference(trade) for trade in batch} - written)
         return tuple(entry for _, entry in new)
+
+    def _no_longer_wait(self, references: Iterable[str]) -> None:
+        for reference in references:
+            self._waiting.pop(reference, None)
+            self._remember(reference)
 
     def _say_moved(self, batch: Sequence[Trade]) -> None:
         for trade in batch:

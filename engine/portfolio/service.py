@@ -146,6 +146,10 @@ class PortfolioService:
         """
         return await self._keeper.on_trades(trades)
 
+    def is_booked(self, reference: str) -> bool:
+        """Whether a fill (``trade_reference``) is in the book of this moment."""
+        return self._keeper.is_booked(reference)
+
     async def create(self, name: str) -> Strategy:
         """Open a strategy.
 

@@ -264,6 +264,29 @@ async def test_db_2_a_database_that_dies_and_the_writer_lock_with_it(server: Emb
         assert (await record_of(client, leaving.number)).request.price == option.high - 1
 
 
+async def test_db_2_what_left_while_the_database_was_down_cannot_leave_again(
+    server: EmbeddedPostgres, desk: Desk
+) -> None:
+    """An exit fills while the ledger cannot take it: a second one would open a position, and is refused as that."""
+    async with desk.opened() as host:
+        client, exchange = host.client, Exchange(host.exchange.root)
+        option = Option(await live_chain(client), "ce")
+        await filled(client, f"buy 1L {option.words} @ ask+2")
+        await kill_database(server)
+        receipt = await say(client, f"sell 1L {option.words} @ {option.low}")
+        assert receipt.accepted, receipt.message
+        await comes_to(client, receipt.orders[0].number, OrderState.COMPLETE)
+        await until(lambda: any("fill" in words for words in client.desk().status.degraded), "the fill that waits")
+        for _ in range(3):
+            assert (await accepted(client, f"sell 1L {option.words} @ {option.low}")) is None
+            await client.submit(Reconcile())
+        await asyncio.to_thread(server.start)
+        await is_whole(client)
+        net = (await exchange.ask("GET", "/portfolio/positions"))["net"]
+        assert [row["quantity"] for row in net if row["instrument_token"] == option.token] == [0]
+        assert set((await exchange.posts()).values()) == {1}
+
+
 async def test_db_2_a_second_engine_stays_out_while_the_first_one_lives(server: EmbeddedPostgres, desk: Desk) -> None:
     """The database has dropped the first one's lock; one of the same machine sees its spool and only looks."""
     desk.changed(orders={"spool": SpoolSettings(lock_watch_s=600.0)})

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from engine.client import EngineClient
 from engine.core.orders import OrderState
-from engine.core.views import ChainView
+from engine.core.views import ChainKey, ChainView
 from engine.core.vocabulary import QuoteState
 from engine.market.halts import HaltSettings
 from tests.kit.desk_host import Desk, Exchange, Option, attached, comes_to, eventually, filled, live_chain, say, until
 
-QUICK = HaltSettings(look_s=0.6, still_s=1.2, looks=4)
-"""The quotes of the exchange change several times between two looks."""
+QUICK = HaltSettings(look_s=0.3, still_s=4.5, lively_share=0.5, looks=2)
+"""A busy machine keeps the exchange from its steps for more than a second, so a stillness is longer than a silence that
+makes the feed suspect, and the last change, however long it took, speaks for a lively market."""
+TIMES = 3
+"""A look before the second change and one after it have seen different prices."""
+
+
+async def another_look(client: EngineClient, key: ChainKey) -> None:
+    """Wait until prices have changed and the market was looked at in the meantime."""
+
+    def prices() -> bytes:
+        view = client.chain(key)
+        assert view is not None
+        return b"".join(column.tobytes() for side in (view.calls, view.puts) for column in (side.bid, side.ask))
+
+    loop = asyncio.get_running_loop()
+    seen, from_s = prices(), loop.time()
+    await until(lambda: prices() != seen and loop.time() - from_s > 2 * QUICK.look_s, "a market that moves")
 
 
 async def test_n_12_a_halted_market_is_a_state_of_the_market(desk: Desk) -> None:
@@ -23,6 +42,8 @@ async def test_n_12_a_halted_market_is_a_state_of_the_market(desk: Desk) -> None
         option = Option(view, "ce", 1)
         await filled(client, f"buy 1L {option.words} @ ask+2")
         await remote.watch_chain(view.key)
+        for _ in range(TIMES):
+            await another_look(client, view.key)
         assert client.desk().status.halts == ()
         await exchange.ask("POST", "/practice/halt", {"on": True})
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
 from datetime import datetime, time
 from decimal import Decimal
 
+import asyncpg
 import pytest
 
 from engine.core.commands import SetHousekeeping
@@ -13,6 +16,7 @@ from engine.core.orders import OrderRecord, OrderState
 from engine.core.vocabulary import Side
 from engine.execution.housekeeping import HOUSEKEEPING
 from engine.execution.settings import HousekeepingSettings
+from storage.databases import with_database
 from tests.integration.execution.phone import Phone
 from tests.kit.desk_host import (
     BROKER_POLL_S,
@@ -53,6 +57,18 @@ async def at_exchange(host: Host, record: OrderRecord, **fields: object) -> None
         return all(row[name] == value for name, value in fields.items())
 
     await eventually(looks_so, f"o{record.number} with {fields}", poll_s=BROKER_POLL_S)
+
+
+@contextlib.asynccontextmanager
+async def nothing_booked(desk: Desk) -> AsyncIterator[None]:
+    """Orders are journalled, and the ledger waits."""
+    connection = await asyncpg.connect(with_database(desk.server_dsn, desk.database))
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE ledger_entries IN EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
 
 
 async def why(host: Host, record: OrderRecord) -> OrderWhy:
@@ -134,6 +150,24 @@ async def test_ord_12_a_strategy_that_is_left_alone_keeps_its_orders(shared_host
     assert (await record_of(client, target.number)).state is OrderState.OPEN
     await client.submit(SetHousekeeping(strategy=made.strategy, on=True))
     await comes_to(client, target.number, OrderState.CANCELLED)
+
+
+async def test_ord_12_a_target_made_before_its_fill_is_booked_goes_with_its_position(desk: Desk) -> None:
+    """The ledger is a moment behind: what the order protects is known from the book, and it is cleaned up later."""
+    async with desk.opened() as host:
+        client = host.client
+        option = Option(await live_chain(client), "ce", 4)
+        async with nothing_booked(desk):
+            receipt = await say(client, f"sell 1L {option.words} @ bid-2")
+            assert receipt.accepted, receipt.message
+            await comes_to(client, receipt.orders[0].number, OrderState.COMPLETE)
+            target = await resting(host, f"buy 1L {option.words} @ {option.low}")
+            assert not await client.trades()
+        decision = (await why(host, target)).decision
+        assert decision is not None
+        assert decision.held_before == -option.lot
+        await filled(client, f"buy 1L {option.words} @ ask+2")
+        await comes_to(client, target.number, OrderState.CANCELLED)
 
 
 async def test_ord_12_stale_orders_and_the_square_off_are_told_with_their_reasons(desk: Desk) -> None:

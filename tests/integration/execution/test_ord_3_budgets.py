@@ -18,10 +18,20 @@ BURST = 24
 QUEUED = 500
 GUARD_S = 0.2
 """Either side of a second that is not used for sending."""
+LATE_S = 0.35
+"""How late a request may arrive at an exchange that shares two processors with other tests: more than the tenth of a
+second that is allowed for otherwise, and what arrives later than is allowed for is in another second's count."""
+
+
+def allows_for_late_arrivals(desk: Desk) -> None:
+    """Charge a request to every second that it may arrive in."""
+    budget = msgspec.structs.replace(desk.configuration.orders.budget, guard_s=LATE_S)
+    desk.changed(orders={"budget": budget})
 
 
 async def test_ord_3_a_burst_is_spread_over_the_seconds_of_the_exchange(desk: Desk) -> None:
     """No calendar second of its own log has more than ten, nothing is refused for speed, the last one's ETA held."""
+    allows_for_late_arrivals(desk)
     async with desk.opened() as host:
         client, exchange = host.client, Exchange(host.exchange.root)
         command = PlaceOrder(request=await resting_request(host))
@@ -45,6 +55,7 @@ async def test_ord_3_a_burst_is_spread_over_the_seconds_of_the_exchange(desk: De
 
 async def test_ord_3_an_exit_overtakes_five_hundred_entries_and_goes_within_the_reserve(desk: Desk) -> None:
     """Behind a full queue an exit is answered at once; no second of the exchange's log has more than ten requests."""
+    allows_for_late_arrivals(desk)
     checks = msgspec.structs.replace(desk.configuration.orders.checks, open_orders_max=None)
     desk.changed(orders={"checks": checks})
     async with desk.opened() as host:

@@ -364,3 +364,63 @@ async def test_a_kill_amid_a_transaction_is_unavailable(make_server: MakeServer)
         await asyncio.to_thread(server.start)
         async with database.acquire() as session:
             assert await session.fetchval("SELECT to_regclass('half_done')") is None
+
+
+BACKEND = "SELECT pg_backend_pid()"
+
+
+async def test_a_kept_connection_is_the_same_one_each_time(database: Database) -> None:
+    """It is not given back between two calls, counts as free while nobody uses it, and its plans stay made."""
+    backends = set()
+    for _ in range(3):
+        async with database.acquire_kept() as session:
+            backends.add(await session.fetchval(BACKEND))
+            assert await session.fetchval("SELECT count(*) FROM pg_prepared_statements") >= len(backends)
+        assert database.health().in_use == 0
+    assert len(backends) == 1
+    async with database.acquire() as other:
+        assert await other.fetchval(BACKEND) not in backends
+
+
+async def test_who_comes_while_it_is_in_use_gets_another(database: Database) -> None:
+    """Two at once never share a connection."""
+    async with database.acquire_kept() as first, database.acquire_kept() as second:
+        assert await first.fetchval(BACKEND) != await second.fetchval(BACKEND)
+    assert database.health().in_use == 0
+
+
+async def test_a_kept_connection_keeps_nobody_waiting(database_dsn: str) -> None:
+    """When every other connection is in use, the kept one goes back to the pool; a pool of one keeps none."""
+    async with Database(database_dsn, max_size=2, acquire_timeout_s=1.0) as two:
+        async with two.acquire_kept() as session:
+            await session.fetchval(BACKEND)
+        async with two.acquire() as first, two.acquire() as second:
+            assert await first.fetchval(BACKEND) != await second.fetchval(BACKEND)
+    async with Database(database_dsn, max_size=1, acquire_timeout_s=1.0) as one:
+        async with one.acquire_kept() as session:
+            await session.fetchval(BACKEND)
+        async with one.acquire() as session:
+            assert await session.fetchval("SELECT 1") == 1
+
+
+async def test_a_kept_connection_that_fails_is_not_kept(database: Database) -> None:
+    """After an error, a cancellation, or its end by the server, the next call has one that works."""
+    with pytest.raises(StorageError):
+        async with database.acquire_kept() as session:
+            await session.execute("SELECT nothing_like_it()")
+    async with database.acquire_kept() as session:
+        sleeping = asyncio.ensure_future(session.fetchval("SELECT pg_sleep(60)"))
+        await asyncio.sleep(0)
+        sleeping.cancel()
+        await asyncio.gather(sleeping, return_exceptions=True)
+        assert await session.fetchval("SELECT 1") == 1
+    async with database.acquire_kept() as session:
+        kept = await session.fetchval(BACKEND)
+    async with database.acquire() as other:
+        assert await other.fetchval("SELECT pg_terminate_backend($1, 10000)", kept)
+        async with asyncio.timeout(DEADLINE_S):
+            while database.health().size > 1:
+                await other.fetchval("SELECT 1")  # the driver hears of the end in a turn of the loop
+    async with database.acquire_kept() as session:
+        assert await session.fetchval(BACKEND) != kept
+    assert database.health().in_use == 0

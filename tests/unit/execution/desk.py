@@ -19,6 +19,7 @@ from engine.core.funds_margin import FundsSeen, MarginSeen
 from engine.core.identifiers import AccountId, InstrumentKey, IntentId, OrderNumber, StrategyNumber
 from engine.core.instructions import Instruction, InstructionEvent, InstructionNumber
 from engine.core.instruments import Instrument
+from engine.core.ledger import trade_reference
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderRequest, OrderState, Trade
 from engine.core.ports import Clock
 from engine.core.positions import Funds
@@ -364,16 +365,27 @@ class Ear:
 
 
 class FillBook:
-    """Books fills, each once, unless told to fail."""
+    """Books fills, each once, unless told to fail or to keep them for later."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[Trade, ...]] = []
         self.error: StorageError | None = None
+        self.keeps = False
+        self._kept: set[str] = set()
 
     async def on_trades(self, trades: tuple[Trade, ...]) -> None:
         if self.error is not None:
             raise self.error
         self.calls.append(trades)
+        if self.keeps:
+            self._kept |= {trade_reference(trade) for trade in trades}
+
+    def is_booked(self, reference: str) -> bool:
+        return reference not in self._kept and reference in {trade_reference(trade) for trade in self.trades}
+
+    def book_kept(self) -> None:
+        """Book what was kept, without being asked."""
+        self._kept.clear()
 
     @property
     def trades(self) -> list[Trade]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ import pytest
 from engine.core.commands import PlaceOrder, Receipt
 from engine.core.errors import StorageError, StorageUnavailable
 from engine.core.identifiers import TAG_RANDOM_BYTES, OrderNumber, StrategyNumber
-from engine.core.orders import OrderRecord, OrderRequest, OrderState, OrderTrigger
+from engine.core.orders import OrderEvent, OrderRecord, OrderRequest, OrderState, OrderTrigger
 from engine.execution.intent_batches import IntentBatches, NewOrder
 from engine.execution.latch import LatchFolder
 from engine.execution.settings import CheckLimits, ExecutionSettings
 from tests.kit.fake_broker import Call, option
-from tests.unit.execution.desk import ACCOUNT, Desk, RandomBytes, buy, sell, settle
+from tests.unit.execution.desk import ACCOUNT, Desk, Ear, RandomBytes, buy, sell, settle
 from tests.unit.execution.test_spool_file import intent
 
 BURST = 8
@@ -77,6 +78,47 @@ async def test_one_order_is_one_commit_before_its_first_byte() -> None:
             (OrderState.SENDING, [OrderTrigger.SEND])
         ]
         desk.broker.open_gate(Call.PLACE)
+
+
+class WireEar(Ear):
+    """Notes how many requests were under way whenever an order changed."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self._desk = desk
+        self.seen: list[int] = []
+
+    def on_order(self, record: OrderRecord, events: tuple[OrderEvent, ...]) -> None:
+        super().on_order(record, events)
+        self.seen.append(self._desk.executor.snapshot().on_wire)
+
+
+async def test_an_order_is_under_way_before_anybody_hears_of_it() -> None:
+    """What nothing keeps leaves in the step in which it is known to be written; listeners come behind it."""
+    desk = BurstDesk()
+    ear = WireEar(desk)
+    desk.ear = ear
+    async with desk:
+        desk.broker.close_gate(Call.PLACE)
+        receipt = await desk.executor.place(PlaceOrder(request=buy()))
+        assert receipt.accepted
+        assert receipt.eta_s == 0.0
+        assert ear.seen[:1] == [1]
+        desk.broker.open_gate(Call.PLACE)
+        await settle()
+        assert desk.state(1) is OrderState.OPEN
+
+
+async def test_a_modification_that_leaves_at_once_tells_no_waiting() -> None:
+    """A change that nothing keeps is under way when its receipt is made, and is made once."""
+    async with BurstDesk() as desk:
+        number = await desk.resting()
+        receipt = await desk.modify(number, price=Decimal(99))
+        assert receipt.accepted, receipt.message
+        assert receipt.eta_s == 0.0
+        await settle()
+        assert desk.state(number) is OrderState.OPEN
+        assert [order.modifications for order in desk.executor.orders()] == [1]
 
 
 async def test_a_burst_leaves_after_very_few_commits() -> None:

@@ -217,6 +217,28 @@ async def test_a_broken_invariant_ends_the_executor() -> None:
         await desk.executor.stop()
 
 
+async def test_fills_that_the_ledger_keeps_for_later_count_until_it_has_them_and_once() -> None:
+    """Taken by the listener, not in its figures: an exit of the same units must not seem possible again."""
+    async with Desk() as desk:
+        number = await desk.resting()
+        desk.fills.keeps = True
+        desk.broker.fill(desk.broker.of_tag(desk.order(number).tag).order_id)
+        await desk.clock.advance(20)
+        assert len(desk.fills.trades) == 1
+        order = desk.order(number)
+        signed = order.request.side.sign * order.filled_quantity
+        for _ in range(2):
+            assert desk.executor.unbooked() == ((order, signed),)
+            await desk.executor.reconcile()
+            await desk.clock.advance(2)
+        desk.fills.book_kept()  # by itself; nobody has told the executor
+        assert desk.executor.unbooked() == ()
+        await desk.executor.reconcile()
+        await desk.clock.advance(2)
+        assert desk.executor.unbooked() == ()
+        assert len(desk.fills.trades) == 1
+
+
 @pytest.mark.parametrize("failures", [1, 3])
 async def test_fills_that_cannot_be_booked_are_handed_over_again(failures: int) -> None:
     """The listener fails, the fills come again, none twice."""

@@ -12,6 +12,7 @@ import pytest
 
 from engine.core.errors import InvalidInput, StorageConflict, StorageTimeout, StorageUnavailable, WriterLost
 from engine.core.identifiers import OrderNumber, StrategyNumber
+from engine.core.ledger import trade_reference
 from engine.core.orders import OrderIntent, OrderState, Trade
 from engine.core.vocabulary import Severity
 from engine.execution.journal_merge import SpoolMerger
@@ -199,6 +200,10 @@ class HangingLedger:
         self.calls += 1
         await self.gate.wait()
         self.trades += trades
+
+    def is_booked(self, reference: str) -> bool:
+        """Whether it did."""
+        return reference in {trade_reference(trade) for trade in self.trades}
 
 
 async def test_the_book_is_read_on_while_the_ledger_hangs(tmp_path: Path) -> None:

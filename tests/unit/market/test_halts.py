@@ -14,8 +14,8 @@ NFO = 2
 class Watched:
     """One segment, looked at once a second of market time."""
 
-    def __init__(self, *, instruments: int = 50) -> None:
-        self.watch = HaltWatch(HaltSettings(), {NFO: "NSE F&O"}, ZoneInfo("Asia/Kolkata"))
+    def __init__(self, *, instruments: int = 50, settings: HaltSettings | None = None) -> None:
+        self.watch = HaltWatch(settings or HaltSettings(), {NFO: "NSE F&O"}, ZoneInfo("Asia/Kolkata"))
         self.instruments = instruments
         self.second = 0.0
         self.figure = 0
@@ -64,12 +64,52 @@ def test_nothing_is_said_of_a_few_instruments_or_of_a_clock_that_stands_still() 
     assert not any(paused.look(moves=False, passes=0.0) for _ in range(60))
 
 
-def test_after_an_interruption_it_begins_anew() -> None:
-    """The path was suspect: what stands still since then has not been lively on this path."""
+def test_what_was_forgotten_begins_anew() -> None:
+    """It was closed: what stands still since then has not been lively."""
     segment = Watched()
     segment.lively()
     segment.watch.forget(NFO)
     assert not any(segment.look(moves=False) for _ in range(60))
+
+
+def test_an_interruption_delays_the_word_about_a_halt_and_does_not_hide_it() -> None:
+    """A path that was silent for a moment: twenty seconds on a living one are needed all the same, and are enough."""
+    segment = Watched()
+    segment.lively()
+    assert not any(segment.look(moves=False) for _ in range(15))
+    segment.watch.interrupt(NFO)
+    assert not any(segment.look(moves=False, passes=passes) for passes in (30.0, *[1.0] * 19))
+    assert segment.look(moves=False)
+
+
+def test_a_halt_goes_on_after_an_interruption_in_which_nothing_changed() -> None:
+    """A connection is made anew and brings the very same figures: the market has stood still since it was seen to."""
+    segment = Watched()
+    segment.lively()
+    (before,) = [found for _ in range(20) for found in segment.look(moves=False)]
+    segment.watch.interrupt(NFO)
+    assert segment.look(moves=False, passes=40.0) == (before,)
+    segment.watch.interrupt(NFO)
+    assert segment.look(moves=True) == ()
+    assert not any(segment.look(moves=False) for _ in range(19))
+    assert segment.look(moves=False)
+
+
+def test_a_clock_that_leaps_makes_no_halt() -> None:
+    """A minute of market time between two looks, as at sixty times the speed: two quiet looks prove nothing."""
+    segment = Watched()
+    for _ in range(60):
+        segment.look(moves=True, passes=60.0)
+    assert not any(segment.look(moves=False, passes=60.0) for _ in range(9))
+    assert segment.look(moves=False, passes=60.0)
+
+
+def test_a_stillness_longer_than_what_is_remembered_is_told() -> None:
+    """How lively it was is what was seen before it stood still, however long that lasts."""
+    segment = Watched(settings=HaltSettings(still_s=90.0))
+    segment.lively()
+    assert not any(segment.look(moves=False) for _ in range(89))
+    assert segment.look(moves=False)
 
 
 def test_a_quiet_second_now_and_then_does_not_hide_a_halt() -> None:

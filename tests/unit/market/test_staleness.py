@@ -6,6 +6,8 @@ import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engine.brokers.kite.codec import decode_frame
 from engine.core.vocabulary import QuoteState
@@ -169,6 +171,36 @@ def test_whole_columns_agree_with_single_slots(rig: Rig) -> None:
     assert [QuoteState(int(state)) for state in states] == [rig.of(CALL), QuoteState.UNKNOWN, rig.of(INDEX)]
     empty = QuotesBoard(limit=1)
     assert rig.states.states(empty, np.array([-1], np.intp), NOW).tolist() == [QuoteState.UNKNOWN]
+
+
+@given(data=st.data())
+def test_one_slot_is_judged_as_columns_are(data: st.DataObject) -> None:
+    """Whatever has happened to an instrument, its own judgement is that of the column it stands in."""
+    rig = Rig(connections=2)
+    for connection in range(2):
+        if data.draw(st.booleans(), label="connects"):
+            rig.health.connected(connection, NOW)
+    for token in data.draw(st.lists(st.sampled_from([CALL, INDEX])), label="packets"):
+        bid, ask = data.draw(st.tuples(*[st.sampled_from([0, 100, 110])] * 2), label="book")
+        rig.packet(token, bid=bid, ask=ask, connection=data.draw(st.sampled_from([0, 1]), label="over"))
+    for token in (CALL, INDEX):
+        rig.board.assign([token], data.draw(st.sampled_from([ANY_CONNECTION, 0, 1]), label="assigned"))
+    for connection in range(2):
+        match data.draw(st.sampled_from(["stays", "goes", "comes again"]), label="then"):
+            case "goes":
+                rig.health.disconnected(connection)
+            case "comes again":
+                rig.health.connected(connection, NOW)
+    rig.states.set_open_segments(data.draw(st.sets(st.sampled_from([CALL & 0xFF, INDEX & 0xFF])), label="open"))
+    some = st.sets(st.sampled_from([CALL, INDEX]))
+    rig.states.set_frozen(
+        data.draw(some, label="frozen"), [token & 0xFF for token in data.draw(some, label="segments")]
+    )
+    rig.states.set_ended(data.draw(some, label="ended"))
+    now = NOW + data.draw(st.sampled_from([0, 5, 6]), label="seconds later") * SECOND
+    slots = np.arange(-1, len(rig.board.tokens))
+    columns = [QuoteState(int(state)) for state in rig.states.states(rig.board, slots, now)]
+    assert [rig.states.state(rig.board, int(slot), now) for slot in slots] == columns
 
 
 def test_health_tells_silence_only_while_connected(rig: Rig) -> None:

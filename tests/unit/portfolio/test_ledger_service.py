@@ -9,6 +9,7 @@ import pytest
 
 from engine.core.errors import StorageUnavailable, WriterLost
 from engine.core.identifiers import StrategyNumber
+from engine.core.ledger import trade_reference
 from engine.core.positions import BrokerPosition
 from engine.core.strategies import DEFAULT_STRATEGY_NAME
 from engine.core.vocabulary import Product
@@ -109,6 +110,23 @@ async def test_the_same_trade_id_of_two_orders_is_two_fills() -> None:
     second = fill(2, 65, "100")
     await desk.service.on_trades([first, second])
     assert held(desk) == 130
+
+
+async def test_what_is_booked_is_what_the_figures_hold() -> None:
+    """A fill that waits is not booked; one that a lost write put into the ledger is, once memory has caught up."""
+    desk = await Desk().started()
+    first, second = fill(1, 65, "100"), fill(2, 65, "101")
+    desk.database.fail_with = UNAVAILABLE
+    await desk.service.on_trades([first])
+    assert not desk.service.is_booked(trade_reference(first))
+    desk.database.fail_with = None
+    other = await Desk(database=desk.database).started()
+    await other.service.on_trades([second])
+    assert not desk.service.is_booked(trade_reference(second))
+    await desk.service.on_trades([second])
+    assert held(desk) == 130
+    assert desk.service.is_booked(trade_reference(first))
+    assert desk.service.is_booked(trade_reference(second))
 
 
 async def test_a_database_that_is_gone_loses_and_doubles_nothing() -> None:
