@@ -388,12 +388,10 @@ class OrderIntake:
             # A change that has left may still take effect: until the book tells, the order counts at its size.
             overtaken = None if withdrawn is not None or standing.command is None else standing.command.quantity
             try:
-                await self._standings.commit(standing, OrderTrigger.CANCEL_SENT, urgent=True, facts=facts)
+                # A cancellation can be asked twice without harm, so it does not wait for the journal.
+                await self._standings.commit_or_owe(standing, OrderTrigger.CANCEL_SENT, facts=facts)
             except WriterLost as error:
                 return f"o{number} was not cancelled: {error}."
-            except StorageError as error:
-                # A cancellation can be asked twice without harm, so it does not wait for the journal.
-                await self._standings.settle_later(standing, OrderTrigger.CANCEL_SENT, error, facts=facts)
             standing.command = CommandInFlight(Errand.CANCEL, quantity=overtaken)
             standing.cancel_wished = False
             self._sender.put(QueuedCommand(Errand.CANCEL, number, Lane.CANCEL, self._clock.monotonic(), seat=seat))

@@ -237,16 +237,31 @@ class Standings:
         await self.settle_steps(standing, (taken,), facts)
         return True
 
-    async def settle_later(
-        self, standing: Standing, trigger: OrderTrigger, error: StorageError, *, facts: EventFacts = NO_FACTS
-    ) -> bool:
-        """Take a step whose write has just failed with ``error``: it holds now and is written when it can be."""
+    async def commit_or_owe(self, standing: Standing, trigger: OrderTrigger, *, facts: EventFacts = NO_FACTS) -> bool:
+        """Take a step that what follows does not wait for the journal to have: written now, or as soon as it can be.
+
+        Returns:
+            Whether the table lists the step.
+
+        Raises:
+            WriterLost: another engine writes for this account; the record is as before.
+        """
         taken = step(standing.record, trigger, self._clock.market_now())
-        if taken.event.applied:
-            event = self._stamped(taken.event, facts)
-            self._replace(standing, taken.record, (event,))
-            await self._writer.owe(taken.record, (event,), error)
-        return taken.event.applied
+        if not taken.event.applied:
+            return False
+        event = self._stamped(taken.event, facts)
+        failure: StorageError | None = None
+        try:
+            await self._writer.commit(taken.record, (event,), urgent=True)
+        except WriterLost:
+            raise
+        except StorageError as error:
+            failure = error
+        self._replace(standing, taken.record, (event,))
+        if failure is not None:
+            # The very line that a write reported as failed may have made: it is not written twice.
+            await self._writer.owe(taken.record, (event,), failure)
+        return True
 
     async def settle_steps(self, standing: Standing, steps: Sequence[Step], facts: EventFacts = NO_FACTS) -> None:
         """Take several steps, worked out in a row from the present record, as one write."""

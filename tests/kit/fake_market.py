@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -105,6 +106,8 @@ class FakeChain:
     states: dict[tuple[int, InstrumentKind], QuoteState] = field(default_factory=dict)
     row_sequence: np.ndarray[tuple[int], np.dtype[np.int64]] = field(init=False)
     strikes: np.ndarray[tuple[int], np.dtype[np.float64]] = field(init=False)
+    _made: dict[tuple[InstrumentKind, bool], tuple[Hashable, ChainColumns]] = field(default_factory=dict, init=False)
+    """The last columns of each side with and without anything held, and all that they were made from."""
 
     def __post_init__(self) -> None:
         centre = round(self.spot / self.underlying.step) * self.underlying.step
@@ -164,8 +167,8 @@ class FakeChain:
         known = self.state is not QuoteState.UNKNOWN
         atm = int(abs(self.strikes - self.forward).argmin())
         expires = datetime(self.key.expiry.year, self.key.expiry.month, self.key.expiry.day, 10, 0, tzinfo=UTC)
-        calls = self._columns(InstrumentKind.CALL, age_s, positions, working)
-        puts = self._columns(InstrumentKind.PUT, age_s, positions, working)
+        calls = self.columns(InstrumentKind.CALL, age_s, positions, working)
+        puts = self.columns(InstrumentKind.PUT, age_s, positions, working)
         header = ChainHeader(
             underlying=self.key.underlying,
             expiry=self.key.expiry,
@@ -213,7 +216,19 @@ class FakeChain:
         last = len(self.strikes) - 1
         return tuple(float(self.strikes[min(max(row + step, 0), last)]) for step in away)
 
-    def _columns(
+    def columns(
+        self, kind: InstrumentKind, age_s: float, positions: dict[int, int], working: dict[int, int]
+    ) -> ChainColumns:
+        """One side, made anew only when something in it is another than last time: screens ask for every frame."""
+        prices = (self.spot, self.carry, self.state, tuple(self.shifts.items()), tuple(self.states.items()))
+        source = (prices, age_s, tuple(positions.items()), tuple(working.items()))
+        place = (kind, bool(positions or working))
+        made = self._made.get(place)
+        if made is None or made[0] != source:
+            made = self._made[place] = (source, self._new_columns(kind, age_s, positions, working))
+        return made[1]
+
+    def _new_columns(
         self, kind: InstrumentKind, age_s: float, positions: dict[int, int], working: dict[int, int]
     ) -> ChainColumns:
         rows = range(len(self.strikes))

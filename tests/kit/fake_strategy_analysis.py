@@ -280,7 +280,7 @@ class FakeStrategyAnalysis(FakeEngineState):
     def _sensitivities(self, legs: list[Priced]) -> PositionSensitivities:
         sums = dict.fromkeys(("delta", "gamma", "theta", "vega"), 0.0)
         for leg in legs:
-            columns = leg.chain._columns(leg.kind, self.age_s, {}, {})
+            columns = leg.chain.columns(leg.kind, self.age_s, {}, {})
             for name in sums:
                 sums[name] += leg.units * float(getattr(columns, name)[leg.row])
         return PositionSensitivities(**sums)

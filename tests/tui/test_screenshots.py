@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from docs import make_screenshots
 from engine.core.vocabulary import Venue
 from tests.kit.fake_engine import FakeEngineClient
 from tests.kit.fake_market import FixedClock
 
 
-async def test_every_shot_is_saved_and_nothing_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_shot_is_saved_and_nothing_is_sent(tmp_path: Path) -> None:
     """Each file is a picture with prices in it; the engine got no command and no watch is left."""
-    monkeypatch.setattr(make_screenshots, "SETTLE_S", 0.15)
     engine = FakeEngineClient(FixedClock())
     saved = await make_screenshots.save_screens(engine, tmp_path / "screens", clock=engine.clock)
     assert [path.stem for path in saved] == [shot.name for shot in make_screenshots.SHOTS]
@@ -36,9 +33,8 @@ async def test_every_shot_is_saved_and_nothing_is_sent(tmp_path: Path, monkeypat
     assert engine.watched == {}
 
 
-async def test_shots_of_a_replay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_shots_of_a_replay(tmp_path: Path) -> None:
     """An engine that plays a tape has pictures of its own; the tape is looked at and not moved."""
-    monkeypatch.setattr(make_screenshots, "SETTLE_S", 0.15)
     engine = FakeEngineClient(FixedClock())
     engine.venue = Venue.REPLAY
     engine.set_tape(state="playing", speed=10.0)

@@ -15,9 +15,13 @@ class QuoteWatch:
         self._wish: frozenset[int] = frozenset()
         self._held: frozenset[int] = frozenset()
         self._running = False
+        self._closed = False
 
     def wish(self, tokens: frozenset[int]) -> None:
-        """Show these instruments; called on every frame, does nothing while nothing changes."""
+        """Show these instruments; called on every frame, does nothing while nothing changes, nor once given up."""
+        if self._closed:
+            # A frame may still come while the program takes its screens down: nobody would give that watch back.
+            return
         self._wish = tokens
         if tokens != self._held and not self._running:
             self._running = True
@@ -25,6 +29,7 @@ class QuoteWatch:
 
     async def close(self) -> None:
         """Give the watches up."""
+        self._closed = True
         self._wish = frozenset()
         held, self._held = self._held, frozenset()
         try:

@@ -27,6 +27,7 @@ class ChainsWatch:
         """Asked for."""
         self._settling = False
         """Begun."""
+        self._closed = False
         self.trouble = ""
         """Why a chain could not be watched; empty when all are."""
 
@@ -36,7 +37,10 @@ class ChainsWatch:
         return self._held
 
     def wish(self, keys: frozenset[ChainKey]) -> None:
-        """Watch these; called again and again, does nothing while nothing changes."""
+        """Watch these; called again and again, does nothing while nothing changes, nor once given up."""
+        if self._closed:
+            # A frame may still come while the program takes its screens down: nobody would give that watch back.
+            return
         self._wish = keys
         if keys != self._held and not self._running:
             self._running = True
@@ -45,6 +49,7 @@ class ChainsWatch:
 
     async def close(self) -> None:
         """Give every watch up; one that is being taken is given back as soon as it is there."""
+        self._closed = True
         self._wish = frozenset()
         # Work that was asked for and never begun, because the program is ending, gives nothing back by itself.
         if not self._settling:
