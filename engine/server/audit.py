@@ -36,8 +36,10 @@ TEXT_MAX = 500
 CUT = "…"
 REDACTED = "[redacted]"
 UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
-TOKEN_LIKE = re.compile(r"(?i:bearer)\s+\S+|ey[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_=-]*)*")
-"""The value of an authorization header; a JSON Web Token, which begins with an encoded ``{"``."""
+JWT_SHAPE = r"(?-i:ey[A-DI-L][A-Za-z0-9_-]{7,}(?:\.[A-Za-z0-9_=-]*)*)"
+"""Begins with ``{"`` or ``{ `` in base 64, whose third letter is always a capital: never a part of a token's id."""
+TOKEN_LIKE = re.compile(rf"(?i:bearer)\s+\S+|{JWT_SHAPE}")
+"""The value of an authorization header; a JSON Web Token."""
 
 
 class AuditKind(StrEnum):

@@ -130,6 +130,14 @@ class _Records(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tokens: tuple[TokenRecord, ...] = ()
 
 
+def token_id_of(random_bytes: bytes) -> str:
+    """The public id of a token, made of ``ID_BYTES`` random bytes: 16 small letters and digits.
+
+    Small letters only: a secret in base 64 that the logs must hide is known by a capital, so no id is taken for one.
+    """
+    return base64.b32encode(random_bytes).decode("ascii").lower()
+
+
 class TokenBook:
     """The tokens of one venue, in a folder that several processes may use at once."""
 
@@ -177,7 +185,7 @@ class TokenBook:
             valid = sum(record.state(now) is TokenState.VALID for record in known.values())
             if valid >= VALID_MAX:
                 raise Refused(f"{valid} tokens are valid already, the most there may be; revoke one that nobody uses.")
-            token_id = base64.b32encode(self._random_bytes(ID_BYTES)).decode("ascii").lower()
+            token_id = token_id_of(self._random_bytes(ID_BYTES))
             if token_id in known:
                 raise SetupError("The randomness of this machine repeats itself; no token can be made.")
             record = TokenRecord(

@@ -28,7 +28,7 @@ import pytest
 import pytest_asyncio
 
 from engine.client import EngineClient
-from engine.core.commands import PlaceOrder, Receipt
+from engine.core.commands import PlaceBasket, PlaceOrder, Preview, Receipt
 from engine.core.identifiers import OrderNumber
 from engine.core.money import decimal_from_float
 from engine.core.orders import OrderRecord, OrderState, Trade
@@ -96,6 +96,16 @@ async def eventually(
         assert loop.time() < deadline, f"{what} did not come true within {patience_s:g} s"
         await asyncio.sleep(poll_s)
     return answer
+
+
+async def preview_with_margin(client: EngineClient, command: PlaceOrder | PlaceBasket) -> Preview:
+    """The dry run, once the broker has told the margin: its limits are shared with whatever else is asked just now."""
+
+    async def told() -> Preview | None:
+        preview = await client.preview(command)
+        return preview if preview.margin is not None or preview.margin_paths is not None else None
+
+    return await eventually(told, "the broker's margin", poll_s=BROKER_POLL_S)
 
 
 def seed_of(name: str) -> int:

@@ -7,6 +7,7 @@ import re
 from logging.handlers import RotatingFileHandler
 
 from engine.core.errors import SetupError
+from engine.server.audit import JWT_SHAPE
 from workstation.locations import Locations
 from workstation.settings import LogSettings
 
@@ -19,10 +20,10 @@ SECRETS = re.compile(
     rf"""(?ix)
     authorization["']?\s*[:=]\s*["']?(?:token|bearer)\s+[^\s"',}}]+      # the header, as the wire or as a dict has it
     | \b(?:token|bearer)\s+[a-z0-9]{{6,64}}:[a-z0-9]{{16,64}}           # its value alone: key and token
-    | \beyJ[a-z0-9_-]{{8,}}(?:\.[a-z0-9_=-]*)*                         # a JSON Web Token
+    | {JWT_SHAPE}                                                     # in small letters it would be one of our ids
     | \b(?:{NAMED})["']?\s*[=:]\s*["']?[^\s&"',}})]+                  # a field by its name, in a URL, a form or a dict
     | [a-z0-9._%+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,}}          # a mail address
-    | (?<![\d.])(?:\+?91[\s-]?)?[6-9]\d{{9}}(?![\d.])                  # an Indian mobile number
+    | (?<![\w.])(?:\+?91[\s-]?)?[6-9]\d{{9}}(?!\w|\.\d)               # an Indian mobile number, no part of an id
     """
 )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,8 @@ SEGMENTS = SEGMENT_MASK + 1
 SEGMENT_INDICES = 9
 _CURRENCY_DECIMALS = {3: 7, 6: 4, 12: 4}
 _DEFAULT_DECIMALS = 2
+PRICES_KEPT = 16_384
+"""Prices that need not be made again; the oldest unused goes first."""
 
 
 def _fits() -> npt.NDArray[np.bool_]:
@@ -129,6 +132,8 @@ def price_decimals(token: int) -> int:
     return _CURRENCY_DECIMALS.get(token & SEGMENT_MASK, _DEFAULT_DECIMALS)
 
 
+# A market repeats its prices, and an order waits for a dozen of them.
+@lru_cache(maxsize=PRICES_KEPT)
 def price_of(word: int, decimals: int) -> Decimal:
     """The price a wire integer stands for; exact."""
     return Decimal(word).scaleb(-decimals)

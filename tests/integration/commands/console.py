@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,13 @@ import msgspec
 from storage.databases import ensure_database
 from storage.embedded import EmbeddedPostgres
 from tests.kit.database import TEMPLATE, run_apart
-from tests.kit.desk_host import Desk, new_desk
+from tests.kit.desk_host import LINGER_S, Desk, new_desk
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND_S = 60.0
 READY_S = 40.0
 ENGINE_COMMANDS = {b"headless", b"serve"}
+EXCHANGE_PROGRAMS = {b"engine.practice"}
 SECTIONS = ("venue", "practice", "live", "secrets", "database", "orders", "portfolio", "engine", "door")
 
 
@@ -142,11 +143,18 @@ class Console:
 
     def engine_processes(self) -> list[int]:
         """Headless engines that run on the data folder, whoever started them."""
+        return self._processes(ENGINE_COMMANDS, self.data)
+
+    def exchange_processes(self) -> list[int]:
+        """Exchanges of the desk, also one that has only just been started."""
+        return self._processes(EXCHANGE_PROGRAMS, self.desk.exchange_folder)
+
+    def _processes(self, names: set[bytes], folder: Path) -> list[int]:
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if ENGINE_COMMANDS & set(words) and os.fsencode(self.data) in words:
+                if names & set(words) and os.fsencode(folder) in words:
                     found.append(int(entry.name))
         return found
 
@@ -186,14 +194,25 @@ async def _make_database(desk: Desk) -> None:
 
 @contextlib.contextmanager
 def new_console(server: EmbeddedPostgres, name: str, **venue: Any) -> Iterator[Console]:
-    """A console on a new desk; its engines end before the desk is taken away."""
+    """A console on a new desk; its engines end before the desk is taken away.
+
+    So does an exchange that was told to outlive them (``linger_s``). The order matters: an engine starts a stopped
+    exchange again. One that lingers no longer than usual has to end by itself, and the desk fails if it does not.
+    """
     with new_desk(server, name, **venue) as desk:
         run_apart(_make_database(desk))
         console = Console(desk)
         try:
             yield console
         finally:
-            for pid in console.engine_processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
-            wait_for(lambda: not console.engine_processes(), "the end of all engines")
+            _end(console.engine_processes, "the end of all engines")
+            if desk.configuration.venue.linger_s > LINGER_S:
+                _end(console.exchange_processes, "the end of the exchange")
+
+
+def _end(processes: Callable[[], list[int]], what: str) -> None:
+    """Tell processes to end, and wait until they have."""
+    for pid in processes():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not processes(), what)

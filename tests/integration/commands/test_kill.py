@@ -113,7 +113,7 @@ async def test_orders_in_flight(console: Console, faults: list[tuple[str, dict[s
             assert looked_for, "the kill came at a moment when nothing was in flight"
             await judge(await client.orders(), exchange, [command.request for command in commands])
     finally:
-        await stopped(second, exchange)
+        await asyncio.to_thread(second.end)
 
 
 async def all_settled(client: RemoteClient) -> bool:
@@ -138,12 +138,6 @@ async def judge(records: tuple[OrderRecord, ...], exchange: Exchange, requests: 
         assert record.broker_order_id == row["order_id"]
         assert (record.state, record.filled_quantity) == (OrderState(row["status"]), row["filled_quantity"])
         assert record.request.side is Side.BUY
-
-
-async def stopped(engine: Headless, exchange: Exchange) -> None:
-    """End both."""
-    await exchange.ask("POST", "/practice/stop")
-    await asyncio.to_thread(engine.end)
 
 
 async def test_money_goes_on_with_a_gap(console: Console) -> None:
@@ -189,4 +183,4 @@ async def test_money_goes_on_with_a_gap(console: Console) -> None:
             (leg,) = (await main_strategy(client)).legs
             assert leg.leg.holding.signed_quantity == option.lot
     finally:
-        await stopped(second, exchange)
+        await asyncio.to_thread(second.end)

@@ -340,5 +340,4 @@ async def test_db_2_the_engine_is_killed_while_the_database_is_down(
             assert in_spool(folder, leaving.account) == []
         finally:
             await client.close()
-            await exchange.ask("POST", "/practice/stop")
             await asyncio.to_thread(engine.end)

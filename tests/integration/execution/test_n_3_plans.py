@@ -155,5 +155,4 @@ async def test_over_a_kill_it_fires_in_its_window_alone(console: Console) -> Non
         assert {row["record"]["state"] for row in json.loads(said.out)} == {"DONE", "DROPPED"}
         words = await asyncio.to_thread(console.run, "plans", "--all")
         assert f"p{missed} DROPPED" in words.out
-    await exchange.ask("POST", "/practice/stop")
     await asyncio.to_thread(second.end)

@@ -169,8 +169,17 @@ async def test_a_restart_stays_locked_and_unlocking_is_deliberate(console: Conso
         engine = await asyncio.to_thread(console.headless)
         async with at_the_door(engine) as client:
             await client.submit(SetMode(mode=Mode.CONFIRM))
-            refused = await say(client, f"buy 1L {other.words} @ {other.low}")
-            assert [violation.check for violation in refused.violations] == ["lock"]
+
+            async def refused() -> list[str]:
+                receipt = await say(client, f"buy 1L {other.words} @ {other.low}")
+                assert not receipt.accepted
+                return [violation.check for violation in receipt.violations]
+
+            async def read_anew() -> bool:
+                # Until what is held has been read from the broker, that is a second reason.
+                return await refused() == ["lock"]
+
+            await eventually(read_anew, "the latch as the only reason")
             (lock,) = client.desk().locks
             account = lock.account
             wrong = await asyncio.to_thread(unlock, console, account, "please")

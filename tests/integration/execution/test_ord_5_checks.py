@@ -12,7 +12,7 @@ from engine.core.commands import PlaceOrder, Preview, Receipt
 from engine.core.instruments import Instrument
 from engine.core.orders import OrderRequest
 from engine.core.vocabulary import OrderType, Product, Side, Validity
-from tests.kit.desk_host import TICK, Exchange, Option, live_chain, stand_still
+from tests.kit.desk_host import TICK, Exchange, Option, live_chain, preview_with_margin, stand_still
 from workstation.assembly import Host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -61,6 +61,7 @@ async def test_the_brokers_own_margin_refuses_what_cannot_be_paid(shared_host: H
     assert freeze is not None
     most = freeze // option.lot * option.lot
     request = order(instrument, most, option.bid, side=Side.SELL)
+    await preview_with_margin(shared_host.client, PlaceOrder(request=request))
     preview, receipt = await both(shared_host, request)
     assert preview.margin is not None
     if preview.margin > free:

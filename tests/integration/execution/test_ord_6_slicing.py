@@ -220,5 +220,4 @@ async def test_killed_in_the_middle_of_a_schedule(console: Console) -> None:
         own = [record for record in await client.orders() if (record.idempotency_key or "").startswith("p")]
         assert all(record.state in {OrderState.COMPLETE, OrderState.NOT_SENT} for record in own)
         assert client.desk().status.mode is not Mode.READ
-    await exchange.ask("POST", "/practice/stop")
     await asyncio.to_thread(second.end)

@@ -14,7 +14,7 @@ from engine.core.plans import BasketPlan, LegRole, PlanState
 from engine.core.vocabulary import Side
 from tests.integration.execution.official_book import most_naked
 from tests.integration.execution.test_ord_8_baskets import instrument_of, net_of, over, own_fills
-from tests.kit.desk_host import Option, eventually, live_chain
+from tests.kit.desk_host import Option, eventually, live_chain, preview_with_margin
 from tests.kit.order_requests import know_its_clock, resting_request
 from workstation.assembly import Host
 
@@ -41,7 +41,7 @@ async def test_a_sentence_is_sent_hedge_first_and_ends_on(shared_host: Host) -> 
     assert isinstance(meaning.command, PlaceBasket)
     command = msgspec.structs.replace(meaning.command, idempotency_key="basket-road")
 
-    preview = await client.preview(command)
+    preview = await preview_with_margin(client, command)
     assert not preview.violations, preview.violations
     assert [(leg.index, leg.role) for leg in preview.legs] == [(1, LegRole.HEDGE), (0, LegRole.SHORT)]
     assert [leg.token for leg in preview.legs] == [hedge.token, short.token]

@@ -19,7 +19,7 @@ from engine.core.vocabulary import Side
 from storage.embedded import EmbeddedPostgres
 from tests.integration.commands.console import new_console
 from tests.integration.execution.official_book import Running, fills, most_naked, net
-from tests.kit.desk_host import Exchange, Option, eventually, live_chain
+from tests.kit.desk_host import Exchange, Option, eventually, live_chain, preview_with_margin
 from workstation.assembly import Host
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,7 +92,7 @@ async def test_hedges_first_and_shorts_behind_their_fills(shared_host: Host) -> 
     legs, rows = await condor(client, 0)
     before = await asyncio.to_thread(net, root)
     command = PlaceBasket(legs=tuple(legs), idempotency_key="condor-once")
-    preview = await client.preview(command)
+    preview = await preview_with_margin(client, command)
     assert not preview.violations, preview.violations
     assert preview.margin_paths is not None
     assert preview.margin_paths.shorts_first is not None

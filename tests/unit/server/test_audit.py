@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.core.errors import SetupError
@@ -80,6 +81,14 @@ def test_a_line_says_who_what_when_and_where_from(audit: Audit, path: Path) -> N
         },
         {"at": "2026-11-19T05:30:00Z", "kind": "door_closed"},
     ]
+
+
+@pytest.mark.parametrize("token_id", ["fey7rxt62v5vttt7", "eyj2abcdefghijkl", "eyabcdefghijklmn"])
+def test_an_id_like_the_head_of_a_token_is_written_whole(audit: Audit, path: Path, token_id: str) -> None:
+    """Whoever revokes a token finds it by the id of the line, whichever letters chance has put into it."""
+    audit.note(AuditKind.ARMED, grant=msgspec.structs.replace(GRANT, token_id=token_id), detail=f"by {token_id}")
+    (line,) = lines(path)
+    assert (line["token_id"], line["detail"]) == (token_id, f"by {token_id}")
 
 
 def test_times_are_utc_whatever_the_clock_says_them_in(path: Path) -> None:
