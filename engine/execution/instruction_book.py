@@ -87,7 +87,8 @@ class InstructionBook:
 
     def all(self) -> tuple[Instruction, ...]:
         """All that are known, oldest first."""
-        return tuple(self._known[number] for number in sorted(self._known))
+        # Not by number: one that the journal could not number yet has one below 0, and is no older for that.
+        return tuple(sorted(self._known.values(), key=lambda item: (item.created_at, item.number < 0, item.number)))
 
     def get(self, number: InstructionNumber) -> Instruction:
         """One that is known."""

@@ -211,6 +211,8 @@ async def test_db_2_a_database_that_hangs(server: EmbeddedPostgres, desk: Desk) 
             assert journal.is_behind
             assert any("spool" in sentence for sentence in client.desk().status.degraded)
         await is_whole(client)
+        await client.submit(Reconcile())
+        await is_whole(client)
         number = await eventually(lambda: accepted(client, f"buy 1L {option.words} @ {option.low}"), "an entry again")
         await comes_to(client, number, OrderState.OPEN)
         await once(client, leaving.number)

@@ -109,6 +109,27 @@ async def test_what_agrees_is_no_news() -> None:
         assert len(watch.desk.ear.notices) == said
 
 
+async def test_what_was_taken_back_without_the_journal_is_no_difference() -> None:
+    """The journal has given the deletion no number yet, and gives one later: all the while it is the newer of both."""
+    async with watching() as watch:
+        desk, gone = watch.desk, await watch.place()
+        desk.instructions.down = StorageUnavailable("the database is gone")
+        await desk.clock.advance(1)
+        assert desk.executor.instructions is not None
+        receipt = await desk.executor.instructions.triggers.delete(DeleteGtt(trigger_id=gone))
+        assert receipt.accepted, receipt.message
+        assert [item.trigger_id for item in desk.executor.instructions.book.all()] == [gone, gone]
+        await watch.reconcile()
+        assert watch.items == ()
+        desk.instructions.down = None
+        await desk.clock.advance(5)
+        result = await watch.reconcile()
+        assert (watch.items, result.not_compared) == ((), ())
+        await desk.restart()
+        await watch.reconcile()
+        assert watch.items == ()
+
+
 async def test_one_from_outside_is_adopted_and_follows_the_list() -> None:
     """Named once, shown as outside, over a restart too; changed and deleted there it follows, without a mismatch."""
     async with watching() as watch:
