@@ -130,8 +130,9 @@ class FillCollector:
                     EventKind.STORAGE,
                 )
                 return True
-            self._health.clear(BOOKING, "All fills are booked.", EventKind.STORAGE)
             self._delivered |= {trade_reference(trade) for trade in ready}
+        # Also when there was nothing to hand over: the call that came too late for us may have booked them since.
+        self._health.clear(BOOKING, "All fills are booked.", EventKind.STORAGE)
         self._attempts += 1
         complete = len(ready) == len(fresh) and not self.shortfalls(in_book)
         self._due = not complete and self._attempts < ATTEMPTS_MAX

@@ -129,7 +129,10 @@ async def posted(exchange: Exchange, record: OrderRecord) -> int:
 
 async def is_whole(client: EngineClient) -> None:
     """Wait until the desk has nothing to complain of."""
-    await until(lambda: client.desk().status.degraded == (), "a whole desk")
+    try:
+        await until(lambda: client.desk().status.degraded == (), "a whole desk")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {client.desk().status.degraded}") from error
 
 
 async def accepted(client: EngineClient, sentence: str) -> OrderNumber | None:

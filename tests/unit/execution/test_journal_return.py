@@ -223,8 +223,11 @@ async def test_the_book_is_read_on_while_the_ledger_hangs(tmp_path: Path) -> Non
         assert desk.state(resting) is OrderState.CANCELLED
         assert ledger.calls == 1
         ledger.gate.set()
-        await desk.clock.advance(5)
+        await desk.clock.advance(0)
         assert {trade.trade_id for trade in ledger.trades} == {"1"}
+        assert desk.executor.unbooked() == ()  # somebody looks before the fills are offered again
+        await desk.clock.advance(5)
+        assert ledger.calls == 1
         assert desk.executor.snapshot().degraded == ()
 
 
