@@ -1,5 +1,7 @@
 """``python -m tests.chaos --orders N --kills K --seed S``: prints one line of JSON; exit code 0 when nothing is wrong.
 
+Of a run in which something is wrong all evidence is kept, and the story of the plans concerned is told.
+
 Exit codes: 0 no duplicate, none lost, none unexplained, and every kill met its moment; 1 something does not agree;
 2 wrong arguments; 3 the run could not be made.
 """
@@ -16,11 +18,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.driver import Driver, say, table
-from tests.chaos.evidence import Verdict
+from tests.chaos.evidence import Evidence, Verdict
+from tests.chaos.keeping import keep, story
 from tests.chaos.plan import Plan, Tally
 from tests.chaos.program import Program, ProgramError
 from tests.chaos.verdict import judge
@@ -60,6 +63,12 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--data", type=Path, default=None, help="data folder, kept afterwards; otherwise a new one, removed"
     )
+    result.add_argument(
+        "--evidence",
+        type=Path,
+        default=None,
+        help="where the evidence of a run is kept in which something is wrong; otherwise a new folder, named then",
+    )
     return result
 
 
@@ -96,7 +105,7 @@ def configuration(plan: Plan, folder: Path) -> Path:
     return path
 
 
-async def run(plan: Plan, folder: Path) -> int:
+async def run(plan: Plan, folder: Path, evidence_folder: Path | None) -> int:
     """Make one run in a folder and print its result."""
     options = ["--config", str(configuration(plan, folder)), "--start", START, "--seed", str(plan.seed)]
     program = Program(folder, options)
@@ -104,12 +113,15 @@ async def run(plan: Plan, folder: Path) -> int:
     began = time.monotonic()
     say(f"seed {plan.seed}")
     try:
-        verdict = judge(await driver.run())
+        evidence = await driver.run()
+        verdict = judge(evidence)
     finally:
         code = await program.stop_engine()
         if hasattr(driver, "exchange"):
             await driver.stop_exchange()
     report(plan, driver, verdict, code=code, seconds=time.monotonic() - began)
+    if not verdict.is_clean or verdict.late:
+        tell_story(evidence, verdict, data=folder, folder=evidence_folder)
     met = all(driver.tally.outages[aim] >= wanted for aim, wanted in plan.outages().items())
     return CLEAN if verdict.is_clean and met and not driver.tally.deaths and code == 0 else WRONG
 
@@ -123,9 +135,10 @@ def report(plan: Plan, driver: Driver, verdict: Verdict, *, code: int, seconds: 
     refused = [f"{item.kind}: {item.words}" for item in tally.intents.values() if item.words and not item.is_taken]
     for words, count in Counter(refused).most_common(EXAMPLES_SHOWN):
         say(f"refused {count} times: {words}")
-    for name, sentences in asdict(verdict).items():
-        for sentence in sentences[:EXAMPLES_SHOWN]:
+    for name in ("duplicates", "lost", "unexplained", "late"):
+        for sentence in getattr(verdict, name)[:EXAMPLES_SHOWN]:
             say(f"{name}: {sentence}")
+    say(f"late acceptances beyond the window: {len(verdict.late)}")
     sys.stdout.write(
         json.dumps(
             {
@@ -150,12 +163,22 @@ def report(plan: Plan, driver: Driver, verdict: Verdict, *, code: int, seconds: 
                 "duplicates": len(verdict.duplicates),
                 "lost": len(verdict.lost),
                 "unexplained": len(verdict.unexplained),
+                "late_acceptances": len(verdict.late),
                 "stop_code": code,
                 "seconds": round(seconds, 1),
             }
         )
         + "\n"
     )
+
+
+def tell_story(evidence: Evidence, verdict: Verdict, *, data: Path, folder: Path | None) -> None:
+    """Keep the evidence, so that what is wrong can be explained; its seed does not make the same moments again."""
+    kept = folder or Path(tempfile.mkdtemp(prefix="ws-evidence-"))
+    keep(evidence, verdict, data=data, folder=kept)
+    for line in story(evidence, verdict.plans):
+        say(line)
+    say(f"the evidence is kept in {kept}")
 
 
 def beside(tally: Tally) -> dict[str, int]:
@@ -182,7 +205,7 @@ def main() -> int:
     folder = options.data or Path(tempfile.mkdtemp(prefix="ws-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        return asyncio.run(run(plan_from(options), folder))
+        return asyncio.run(run(plan_from(options), folder, options.evidence))
     except (ProgramError, OSError, ExceptionGroup) as error:
         causes = list(_leaves(error))
         if not all(isinstance(cause, ProgramError | OSError) for cause in causes):

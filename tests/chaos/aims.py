@@ -51,6 +51,7 @@ class Marksman:
         burst: Gives so many orders of an account at once.
         kill: Kills the engine.
         errand: Begins a trigger or a conversion of an account.
+        renew: Takes back what was asked of the exchange and has not struck.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Marksman:
         burst: Callable[[str, int], None],
         kill: Callable[[], Awaitable[None]],
         errand: Callable[[str, Kind], None],
+        renew: Callable[[], Awaitable[None]],
     ) -> None:
         self._program = program
         self._exchange = exchange
@@ -75,6 +77,7 @@ class Marksman:
         self._burst = burst
         self._kill = kill
         self._errand = errand
+        self._renew = renew
         self._later: set[asyncio.Task[None]] = set()
         self.expiries = 0
         """How often every token was refused for a while."""
@@ -223,7 +226,11 @@ class Marksman:
             if errand and self._random.random() < ERRAND_SHARE:
                 account = self._random.choice(self._exchange.accounts)
                 self._errand(account, self._random.choice([Kind.TRIGGER, Kind.CONVERSION]))
-            event = await _come(paused, MOMENT_S)
+            try:
+                event = await _come(paused, MOMENT_S)
+            except Missed:
+                await self._renew()
+                raise
             request = self._watch.of_tag(event["tag"], "request_received")
             is_placement = request is not None and request["detail"].startswith("POST /orders")
             if not event["tag"].startswith(OUTSIDE_PREFIX) and (is_placement or not placements):

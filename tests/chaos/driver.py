@@ -113,6 +113,7 @@ class Driver:
             seats=self._seats,
             tally=self.tally,
             errands=errands,
+            watch=watch,
             say=say,
         )
         marksman = Marksman(
@@ -125,6 +126,7 @@ class Driver:
             burst=self._pump.burst,
             kill=self._kill,
             errand=self._pump.begin_errand,
+            renew=faults.renew,
         )
         keepers = (
             self._keep_doors_open(),

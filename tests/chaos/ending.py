@@ -9,12 +9,14 @@ from typing import Any
 
 from tests.chaos.door import Door, DoorRefused
 from tests.chaos.errands import NOT_DONE, OPEN, Errands
+from tests.chaos.events import Watch
 from tests.chaos.evidence import Evidence, our_positions, their_positions
 from tests.chaos.exchange import Exchange, Row, effective_posts, effective_requests
 from tests.chaos.intents import Intent, Kind
 from tests.chaos.plan import Tally
 from tests.chaos.program import Program, ProgramError
 from tests.chaos.seats import Seats
+from tests.chaos.verdict_plans import KEY
 
 SETTLE_S = 300.0
 SETTLE_LOOK_S = 0.6
@@ -37,6 +39,7 @@ class Ending:
         seats: Connections.
         tally: What was promised.
         errands: Takes triggers back.
+        watch: What the exchange has told of each order.
         say: Tells the person at the terminal.
     """
 
@@ -48,6 +51,7 @@ class Ending:
         seats: Seats,
         tally: Tally,
         errands: Errands,
+        watch: Watch,
         say: Callable[[str], None],
     ) -> None:
         self._program = program
@@ -55,6 +59,7 @@ class Ending:
         self._seats = seats
         self._tally = tally
         self._errands = errands
+        self._watch = watch
         self._say = say
         self.waits_for = ""
         """Why it is not over yet."""
@@ -195,7 +200,20 @@ class Ending:
             trigger_posts=effective_requests(requests, "POST", "/gtt/"),
             conversion_puts=effective_requests(requests, "PUT", "/portfolio/positions"),
             outside_tags=frozenset(self._tally.outside_tags),
+            histories=await self._histories(door, ours),
+            accepted_at=dict(self._watch.accepted_at),
+            requests=requests,
         )
+
+    async def _histories(self, door: Door, ours: list[Row]) -> dict[int, list[Row]]:
+        """The journal's lines of the orders of exits, whose haste makes them most of the trouble."""
+        exits = {item.plan for item in self._tally.intents.values() if item.kind is Kind.EXIT}
+        numbers = [
+            int(order["number"])
+            for order in ours
+            if (match := KEY.match(order.get("idempotency_key") or "")) is not None and int(match[1]) in exits
+        ]
+        return {number: await door.call("order_history", number=number) for number in numbers}
 
 
 def mismatches(health: list[Row]) -> list[str]:

@@ -7,11 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from tests.chaos.evidence import at
 from tests.chaos.exchange import Exchange
 
 KEPT = 4000
 WAIT_S = 5.0
 AGAIN_S = 0.1
+ACCEPTED = "accepted"
+"""The exchange has made the order that a placement asks for."""
 
 Event = dict[str, Any]
 
@@ -26,6 +29,8 @@ class Watch:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._kept: deque[Event] = deque(maxlen=KEPT)
+        self.accepted_at: dict[str, float] = {}
+        """Account and order id → epoch second, by this machine's clock, at which the exchange accepted the order."""
         self._waiters: list[tuple[Callable[[Event], bool], asyncio.Future[Event]]] = []
 
     async def run(self) -> None:
@@ -58,6 +63,8 @@ class Watch:
     def _take(self, event: Event) -> None:
         event = {"account": "", "tag": "", "order_id": "", "detail": "", **event}
         self._kept.append(event)
+        if event["what"] == ACCEPTED:
+            self.accepted_at.setdefault(at(event, event["order_id"]), float(event["at"]))
         for wanted, future in self._waiters:
             if not future.done() and wanted(event):
                 future.set_result(event)

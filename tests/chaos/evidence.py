@@ -19,6 +19,11 @@ class Verdict:
     duplicates: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     unexplained: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """Not wrong: orders of exits that the exchange accepted only after they had been presumed absent, as its own events
+    and the journal's lines prove, so that what went in their place was filled as well."""
+    plans: set[int] = field(default_factory=set)
+    """Plans of which one of these sentences speaks."""
 
     @property
     def is_clean(self) -> bool:
@@ -61,6 +66,12 @@ class Evidence:
     """By account, conversions that may have been made."""
     outside_tags: frozenset[str] = frozenset()
     """Of orders that another program gave."""
+    histories: dict[int, list[Row]] = field(default_factory=dict)
+    """Order number → the lines of the journal, of the orders of plans."""
+    accepted_at: dict[str, float] = field(default_factory=dict)
+    """Account and order id → epoch second at which the exchange accepted the order, by its own events."""
+    requests: list[Row] = field(default_factory=list)
+    """What reached the exchange, by its own log."""
 
 
 def at(row: Row, name: object) -> str:

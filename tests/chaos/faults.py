@@ -81,8 +81,7 @@ class FaultKeeper:
                 self._ended += self._met
                 self._met = Counter()
                 if not self._over:
-                    self._generation += 1
-                    await self._exchange.plan_faults(self._plan.seed * 1000 + self._generation, rates(self._plan))
+                    await self._tell_plan()
                 self._process = process
                 self._processes += 1
             met = Counter(await self._exchange.faults_met())
@@ -95,6 +94,19 @@ class FaultKeeper:
             # The process that a restart ends takes its own count of it along.
             restarts = max(0, self._processes - 1 - self._tally.outages[Aim.EXCHANGE])
             self._tally.faults = dict(self._ended + self._met) | {"restart": restarts}
+
+    async def renew(self) -> None:
+        """Forget what was asked for and has not struck, let go what is stopped, and draw anew.
+
+        A gate at which nobody waits any more would hold some later order until long after its window.
+        """
+        await self._exchange.clear_faults()
+        if not self._over:
+            await self._tell_plan()
+
+    async def _tell_plan(self) -> None:
+        self._generation += 1
+        await self._exchange.plan_faults(self._plan.seed * 1000 + self._generation, rates(self._plan))
 
     async def end(self) -> None:
         """No more faults."""

@@ -20,6 +20,8 @@ COMMAND_S = 90.0
 STOP_S = 40.0
 ADOPT_RETRY_S = 0.2
 ADOPT_S = 60.0
+ENGINE_LOG = "chaos-engine.log"
+"""In the data folder: what the engines of the run wrote to standard error."""
 REFUSED_TO_START = 4
 """The exit code of a program that could not be set up: here, because another engine holds the folder."""
 
@@ -106,7 +108,7 @@ class Program:
     async def _start(self) -> None:
         await self._reap()
         self.was_killed = False
-        log = (self.folder / "chaos-engine.log").open("ab")
+        log = (self.folder / ENGINE_LOG).open("ab")
         try:
             self._engine = await asyncio.create_subprocess_exec(
                 *program(),
@@ -201,7 +203,7 @@ class Program:
 
     def last_words(self) -> str:
         """The end of what the engine wrote to standard error."""
-        log = self.folder / "chaos-engine.log"
+        log = self.folder / ENGINE_LOG
         return log.read_text(encoding="utf-8", errors="replace").strip()[-800:] if log.exists() else ""
 
     async def _end_adopted(self, how: signal.Signals) -> None:

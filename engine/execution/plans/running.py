@@ -18,8 +18,8 @@ class RunningPlan:
     """What is known of one plan. Whoever changes ``record`` holds ``lock`` until it is journalled."""
 
     __slots__ = (
-        "busy", "due", "is_kept", "lock", "look_at", "looked_at", "marks", "orders", "owed", "record", "refusals",
-        "said", "stirred", "stop_wished", "turns", "waiting", "withdrawn",
+        "busy", "due", "given_up", "is_kept", "lock", "look_at", "looked_at", "marks", "orders", "owed", "record",
+        "refusals", "said", "stirred", "stop_wished", "turns", "waiting", "withdrawn",
     )  # fmt: skip
 
     def __init__(self, record: PlanRecord, *, is_kept: bool = True) -> None:
@@ -53,6 +53,8 @@ class RunningPlan:
         """What keeps it from sending now, which is neither its own nor a refusal."""
         self.withdrawn: dict[OrderNumber, float] = {}
         """When each order was last asked to be cancelled, monotonic."""
+        self.given_up: set[OrderNumber] = set()
+        """Orders that were presumed absent and are to be cancelled if they are found."""
 
     def take(self, move: str, order: OrderRecord) -> None:
         """An order of this plan stands so."""

@@ -226,6 +226,7 @@ class PlanStepper:
 
     async def _step(self, plan: RunningPlan) -> None:
         await self._close_letters(plan)
+        await self._give_up(plan)
         picture = self._pictures.take(plan)
         if isinstance(plan.record.spec, TimedPlan):
             await self._step_timed(plan, picture)
@@ -344,6 +345,24 @@ class PlanStepper:
         if open_ones:
             reason = f"{plan.record.name} goes on with it"
             await self._orders.close_letters(CloseDeadLetter(numbers=open_ones, reason=reason), seat=plan.record.seat)
+
+    async def _give_up(self, plan: RunningPlan) -> None:
+        """An exit goes on without an order that was presumed absent, and may be over when that one comes to rest after
+        all: then nobody would look after it, and its fill would open the other side. So it is to be cancelled when it
+        is found, which the executor remembers for good, before anything goes in its place.
+        """
+        if not isinstance(plan.record.spec, ExitPlan):
+            return
+        for order in tuple(plan.orders.values()):
+            if order.state is OrderState.PRESUMED_ABSENT and order.number not in plan.given_up:
+                words = "presumed absent: the exit goes on without it"
+                receipt = await self._orders.cancel(
+                    CancelOrders(numbers=(order.number,)),
+                    seat=plan.record.seat,
+                    reason=Reason(by=f"plan {plan.record.name}", version=PLANS_VERSION, words=words),
+                )
+                if receipt.accepted:
+                    plan.given_up.add(order.number)
 
     # ---- plans that wait
 
