@@ -1,7 +1,11 @@
-"""The statements that write new orders: the fence, the intents, the orders and the lines of SEND, all or none.
+"""The statements that write new orders: the fence and the orders, all or none.
 
-One text in two forms. A single order is the commonest by far and waits for its row before it leaves, so it has a form
-of its own, without arrays to unfold and nothing to sort: a third less of the server's time.
+An order waits for this before it leaves, so it writes one row, which says everything. The intent, which keeps what was
+wanted when the order has changed, and the line of SEND are written from that row before it changes, by
+``intent_completion``.
+
+One text in two forms. A single order is the commonest by far, so it has a form of its own, without arrays to unfold and
+nothing to sort: a third less of the server's time.
 """
 
 from __future__ import annotations
@@ -29,52 +33,30 @@ def _statement(given: str, *, in_order: str) -> str:
     return f"""
 WITH fence AS (
     SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
-), wanted AS (
-    SELECT
-        fence.account_id, fence.epoch, given.*,
-        coalesce(given.reserved, nextval(pg_get_serial_sequence('orders', 'number'))) AS number
-    FROM fence, (SELECT * FROM {given} AS rows (
-        intent_id, tag, idempotency_key, created_at,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision, terms, reserved, leaves,
-        place
-    ) {in_order}) AS given
-), intents AS (
-    INSERT INTO order_intents (
-        intent_id, account_id, tag, idempotency_key, epoch, created_at,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision, terms
-    )
-    SELECT
-        intent_id, account_id, tag, idempotency_key, epoch, created_at,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, wall_at, decision, terms
-    FROM wanted
-), made AS (
-    INSERT INTO orders (
-        number, intent_id, account_id, tag, idempotency_key,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, terms,
-        state, filled_quantity, message, created_at, updated_at, sent_at, modifications
-    )
-    OVERRIDING SYSTEM VALUE
-    SELECT
-        number, intent_id, account_id, tag, idempotency_key,
-        exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
-        validity, variety, market_protection, strategy, terms,
-        CASE WHEN leaves THEN 'SENDING' ELSE 'QUEUED' END, 0, '', created_at, created_at,
-        CASE WHEN leaves THEN created_at END, 0
-    FROM wanted
-), noted AS (
-    INSERT INTO order_events (
-        number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts, epoch
-    )
-    SELECT number, account_id, 'SEND', 'QUEUED', 'SENDING', true, created_at, '', wall_at, '', epoch
-    FROM wanted
-    WHERE leaves
-    {in_order}
 )
-SELECT number, intent_id FROM wanted
+INSERT INTO orders (
+    number, intent_id, account_id, tag, idempotency_key,
+    exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+    validity, variety, market_protection, strategy, terms,
+    state, filled_quantity, message, created_at, updated_at, sent_at, modifications,
+    intent_epoch, intent_wall_at, intent_decision
+)
+OVERRIDING SYSTEM VALUE
+SELECT
+    coalesce(given.reserved, nextval(pg_get_serial_sequence('orders', 'number'))),
+    given.intent_id, fence.account_id, given.tag, given.idempotency_key,
+    given.exchange, given.tradingsymbol, given.side, given.quantity, given.order_type, given.product, given.price,
+    given.trigger_price, given.validity, given.variety, given.market_protection, given.strategy, given.terms,
+    CASE WHEN given.leaves THEN 'SENDING' ELSE 'QUEUED' END, 0, '', given.created_at, given.created_at,
+    CASE WHEN given.leaves THEN given.created_at END, 0,
+    fence.epoch, given.wall_at, given.decision
+FROM fence, (SELECT * FROM {given} AS rows (
+    intent_id, tag, idempotency_key, created_at,
+    exchange, tradingsymbol, side, quantity, order_type, product, price, trigger_price,
+    validity, variety, market_protection, strategy, wall_at, decision, terms, reserved, leaves,
+    place
+) {in_order}) AS given
+RETURNING number, intent_id
 """  # noqa: S608
 
 

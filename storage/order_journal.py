@@ -15,13 +15,19 @@ from engine.core.errors import UnknownOrder
 from engine.core.identifiers import AccountId, IntentId, OrderNumber
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
 from storage.boundary import aware, one_account, storable
+from storage.intent_completion import (
+    CARRIES_INTENT,
+    NOTHING_CARRIED,
+    READ_HISTORY,
+    READ_INTENT,
+    SENT_LINES,
+    WRITE_INTENTS,
+)
 from storage.intent_statements import RECORD_INTENTS, RECORD_ONE_INTENT
 from storage.order_merge import merge_order
 from storage.order_numbers import give_back_numbers, reserve_numbers
 from storage.order_rows import (
-    EVENT_COLUMNS,
     EVENT_COLUMNS_WRITTEN,
-    INTENT_COLUMNS,
     RECORD_COLUMNS,
     event_columns,
     event_from_row,
@@ -36,11 +42,13 @@ from storage.pool import Database
 from storage.refusals import refusals_in_words
 from storage.writer_epoch import refuse_writer, require_newest_epoch
 
-# What identifies an order (account, intent, tag, key, time of creation) is never rewritten.
-RECORD_CHANGE = """
+
+def _change(begun: str, carried: str, lines: str) -> str:
+    # What identifies an order (account, intent, tag, key, time of creation) is never rewritten.
+    return f"""
 WITH fence AS (
     SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
-), changed AS (
+), {begun} changed AS (
     UPDATE orders SET
         exchange = $4::text, tradingsymbol = $5::text, side = $6::text, quantity = $7::bigint,
         order_type = $8::text, product = $9::text, price = $10::numeric, trigger_price = $11::numeric,
@@ -48,7 +56,7 @@ WITH fence AS (
         state = $16::text, broker_order_id = $17::text, filled_quantity = $18::bigint, average_price = $19::numeric,
         message = $20::text, updated_at = $21::timestamptz, sent_at = $22::timestamptz,
         answered_at = $23::timestamptz, modifications = $24::integer, letter = $25::text,
-        terms = $34::text
+        terms = $34::text {carried}
     FROM fence
     WHERE orders.number = $3 AND orders.account_id = fence.account_id
     RETURNING orders.number, orders.account_id, fence.epoch
@@ -56,17 +64,36 @@ WITH fence AS (
     INSERT INTO order_events (
         number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts, epoch
     )
-    SELECT
-        changed.number, changed.account_id, given.trigger, given.from_state, given.to_state, given.applied,
-        given.at, given.detail, given.wall_at, given.facts, changed.epoch
-    FROM changed, unnest(
-        $26::text[], $27::text[], $28::text[], $29::boolean[], $30::timestamptz[], $31::text[], $32::timestamptz[],
-        $33::text[]
-    ) WITH ORDINALITY AS given (trigger, from_state, to_state, applied, at, detail, wall_at, facts, place)
-    ORDER BY given.place
+    SELECT number, account_id, trigger, from_state, to_state, applied, at, detail, wall_at, facts, epoch
+    FROM (
+        {lines}
+        SELECT
+            changed.number, changed.account_id, given.trigger, given.from_state, given.to_state, given.applied,
+            given.at, given.detail, given.wall_at, given.facts, changed.epoch, given.place
+        FROM changed, unnest(
+            $26::text[], $27::text[], $28::text[], $29::boolean[], $30::timestamptz[], $31::text[],
+            $32::timestamptz[], $33::text[]
+        ) WITH ORDINALITY AS given (trigger, from_state, to_state, applied, at, detail, wall_at, facts, place)
+    ) AS line
+    ORDER BY place
 )
 SELECT EXISTS (SELECT FROM fence) AS is_writer, EXISTS (SELECT FROM changed) AS is_known
-"""
+"""  # noqa: S608
+
+
+RECORD_CHANGE = _change("", "", "")
+"""Of an order whose intent is written."""
+RECORD_FIRST_CHANGE = _change(
+    f"""begun AS (
+    SELECT orders.* FROM orders JOIN fence ON orders.account_id = fence.account_id
+    WHERE orders.number = $3 AND {CARRIES_INTENT}
+), intents AS ({WRITE_INTENTS}),""",  # noqa: S608
+    f", {NOTHING_CARRIED}",
+    f"SELECT *, 0 AS place FROM ({SENT_LINES}) AS sent UNION ALL",  # noqa: S608
+)
+"""Of one whose intent may not be written yet, which is done with it, from the row as it was before."""
+MAY_BE_FIRST = frozenset({OrderState.QUEUED, OrderState.SENDING})
+"""States in which nothing but the order itself may have been written."""
 ADOPT = """
 WITH fence AS (
     SELECT account_id, epoch FROM writer_epochs WHERE account_id = $1 AND epoch = $2 FOR SHARE
@@ -114,11 +141,6 @@ FROM orders
 WHERE account_id = $1 AND (created_at >= $2 OR updated_at >= $2)
 ORDER BY created_at, number
 """  # noqa: S608
-READ_INTENT = f"""
-SELECT {INTENT_COLUMNS}
-FROM orders JOIN order_intents AS intents ON intents.intent_id = orders.intent_id
-WHERE orders.number = $1
-"""  # noqa: S608
 # The condition is spelled as the partial index has it.
 READ_LETTERS = f"""
 SELECT {RECORD_COLUMNS} FROM orders WHERE account_id = $1 AND letter = 'open' ORDER BY number DESC LIMIT $2
@@ -132,7 +154,6 @@ SELECT (
 FROM order_events AS sent
 WHERE sent.account_id = $1 AND sent.trigger = 'SEND' AND sent.applied AND sent.wall_at >= $2
 """
-READ_HISTORY = f"SELECT {EVENT_COLUMNS} FROM order_events WHERE number = $1 ORDER BY sequence"  # noqa: S608
 
 
 class PostgresOrderJournal:
@@ -221,10 +242,11 @@ class PostgresOrderJournal:
         """
         refuse_strange_events(record, events)
         noted = [event_columns(event) for event in events]
+        may_be_first = not events or events[0].from_state in MAY_BE_FIRST
         with refusals_in_words():
             async with self._database.acquire_kept() as session:
                 row = await session.fetchrow(
-                    RECORD_CHANGE,
+                    RECORD_FIRST_CHANGE if may_be_first else RECORD_CHANGE,
                     record.account,
                     epoch,
                     record.number,

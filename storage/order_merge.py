@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from engine.core.errors import StorageConflict
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord
 from storage.boundary import aware
+from storage.intent_completion import complete_order
 from storage.order_rows import event_columns, intent_columns, request_columns, standing_columns, terms_of
 from storage.session import Session
 
@@ -75,19 +76,7 @@ async def merge_order(
     Raises:
         StorageConflict: the number is another order's.
     """
-    if intent is not None:
-        await session.execute(
-            MERGE_INTENT,
-            intent.intent_id,
-            intent.account,
-            intent.tag,
-            intent.idempotency_key,
-            epoch,
-            aware(intent.created_at),
-            *request_columns(intent.request),
-            *intent_columns(intent),
-            terms_of(intent.request),
-        )
+    await complete_order(session, record.account, record.number)
     number = await session.fetchval(
         MERGE_ORDER,
         record.number,
@@ -102,6 +91,19 @@ async def merge_order(
     )
     if number is None:
         raise StorageConflict(f"The number o{record.number} is another order's in the journal; nothing was written.")
+    if intent is not None:
+        await session.execute(
+            MERGE_INTENT,
+            intent.intent_id,
+            intent.account,
+            intent.tag,
+            intent.idempotency_key,
+            epoch,
+            aware(intent.created_at),
+            *request_columns(intent.request),
+            *intent_columns(intent),
+            terms_of(intent.request),
+        )
     if events:
         columns = (list(column) for column in zip(*map(event_columns, events), strict=True))
         await session.execute(MERGE_EVENTS, record.number, record.account, epoch, *columns)

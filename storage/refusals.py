@@ -14,6 +14,7 @@ CONFLICTS = {
     "order_intents_idempotency_key_key": "This idempotency key has made an order already; nothing was written.",
     "orders_pkey": "An order with this number is in the journal already; nothing was written.",
     "orders_intent_key": "An order with this intent id is in the journal already; nothing was written.",
+    "orders_tag_key": "An order with this tag is in the journal already; nothing was written.",
     "orders_broker_order_id_key": "An order with this broker id is in the journal already; nothing was written.",
     "orders_idempotency_key_key": "This idempotency key has made an order already; nothing was written.",
     "instructions_idempotency_key_key": "This idempotency key has asked for something already; nothing was written.",

@@ -16,6 +16,7 @@ import msgspec
 
 from engine.core.errors import StorageError, WriterLost
 from engine.core.identifiers import AccountId
+from storage.intent_completion import COMPLETE_ALL
 from storage.pool import connection_settings, setup_errors
 from storage.session import Row, translated_errors
 from storage.writer_epoch import NEWEST_EPOCH, refuse_writer
@@ -77,7 +78,10 @@ class PostgresWriterLock:
                     if not await connection.fetchval(TRY_LOCK, lock_key(account), timeout=self._timeout_s):
                         await connection.close(timeout=self._timeout_s)
                         return None
-                    epoch = int(await connection.fetchval(NEXT_EPOCH, account, timeout=self._timeout_s))
+                    async with connection.transaction():
+                        epoch = int(await connection.fetchval(NEXT_EPOCH, account, timeout=self._timeout_s))
+                        # The old writer is outlawed and its last writes are done: what it left unfinished is all there.
+                        await connection.execute(COMPLETE_ALL, account, timeout=self._timeout_s)
             except BaseException:
                 connection.terminate()  # a lock without an epoch is worth nothing and would keep others out
                 raise

@@ -180,20 +180,12 @@ class OrderIntake:
                 request, reason, seat=seat, lane=lane.name, judgement=judgement, without=wanted.instead_of
             )
             decision = msgspec.structs.replace(decision, replays=wanted.replays)
-            order = self._new_order(request, key, lane, decision, judgement)
+            order = self._new_order(request, key, lane, decision)
         return await self._journal_and_queue(order, key, lane, judgement)
 
-    def _new_order(
-        self, request: OrderRequest, key: str | None, lane: Lane, decision: OrderDecision, judgement: Judgement
-    ) -> NewOrder:
+    def _new_order(self, request: OrderRequest, key: str | None, lane: Lane, decision: OrderDecision) -> NewOrder:
         """The order as it will be written, counted from now on."""
-        leaves = self._sender.leaves_at_once(
-            lane,
-            self._coming.leaving(),
-            orders=request.iceberg_legs or 1,
-            is_entry=judgement.is_entry,
-            epoch=judgement.epoch,
-        )
+        leaves = self._sender.leaves_at_once(lane, self._coming.leaving(), orders=request.iceberg_legs or 1)
         order = NewOrder(self._intent(request, key, decision), urgent=not lane.expires, leaves=leaves)
         self._coming.add(order.intent, lane, leaves=leaves, is_alone=not is_plan_key(key))
         return order
@@ -219,7 +211,7 @@ class OrderIntake:
                 if decision is None:
                     raise InvariantBroken("an order was made without what decided it") from None
                 self._coming.remove(intent.intent_id)
-                order = self._new_order(intent.request, key, lane, decision, judgement)
+                order = self._new_order(intent.request, key, lane, decision)
                 continue
             except WriterLost as error:
                 return refused("writer", str(error))
@@ -260,10 +252,12 @@ class OrderIntake:
             epoch=judgement.epoch,
             prepared=is_prepared,
         )
-        self._sender.put(queued)
-        if is_new:
-            # After it was put, in the same step: whoever is woken by this comes behind the request.
-            self._standings.tell_made(record, intent.wall_at)
+        try:
+            if self._sender.put(queued):
+                await asyncio.sleep(0)  # its bytes go first; who is told of it, and what is said, comes behind them
+        finally:
+            if is_new:
+                self._standings.tell_made(record, intent.wall_at)
         eta_s = 0.0 if is_prepared else self._forecast.eta_s(queued)
         message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}{self._road_words()}."
         return Receipt(accepted=True, message=message, orders=(record,), eta_s=eta_s)

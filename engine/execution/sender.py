@@ -91,12 +91,11 @@ class OrderSender:
         """Whether nothing more is sent."""
         return self._closed
 
-    def leaves_at_once(
-        self, lane: Lane, coming: Sequence[tuple[Lane, bool, int]], *, orders: int, is_entry: bool, epoch: int
-    ) -> bool:
+    def leaves_at_once(self, lane: Lane, coming: Sequence[tuple[Lane, bool, int]], *, orders: int) -> bool:
         """Whether a new order would leave as soon as it is queued, with all that waits and with those that are coming.
 
         A guess of the next milliseconds: what it says decides what is written with the order, not whether it leaves.
+        The locks were looked at when it was judged, in this very step.
         """
         before = len(self._queue) + len(coming)
         reserve = 0 if lane.may_use_reserve else self._settings.in_flight_reserve
@@ -104,19 +103,21 @@ class OrderSender:
             return False
         if not self._breaker.is_closed or self._held_until[not lane.expires] > self._clock.monotonic():
             return False
-        if self._locks is not None and self._locks.withheld(is_entry=is_entry, epoch=epoch):
-            return False
         if not before:
             return self._budget.wait(lane, placement=True, orders=orders) <= 0
         return not any(self._budget.forecast([*self._queue.weights(), *coming, (lane, True, orders)]))
 
-    def put(self, command: QueuedCommand) -> None:
-        """Queue an errand whose order is journalled; it leaves in this very step when it could in the loop's next."""
+    def put(self, command: QueuedCommand) -> bool:
+        """Queue an errand whose order is journalled; whether it leaves at once: in the loop's next turn, ahead of all
+        that is begun from now on.
+        """
         if command.epoch is None and self._locks is not None:
             command.epoch = self._locks.epoch
         self._queue.put(command)
-        if not self._leaves_now(command):
+        leaves = self._leaves_now(command)
+        if not leaves:
             self._wakeup.set()
+        return leaves
 
     def wake(self) -> None:
         """Look at the queue again."""
@@ -221,7 +222,10 @@ class OrderSender:
         """Send an errand that nothing is before and nothing keeps; whatever else there is to do is the loop's."""
         if not self._runs or self._closed or not command.prepared or len(self._queue) > 1:
             return False
-        if self._next()[0] is not command or self._withheld(command):
+        if not self._has_wire(command) or self._breaker.wait(urgent=not command.lane.expires) > 0:
+            return False
+        # A placement looks at the locks itself, as the last thing before its first byte.
+        if not command.is_placement and self._withheld(command):
             return False
         command.chosen_at = self._clock.monotonic()
         released = self._budget.take(command.lane, placement=command.is_placement, orders=command.orders)
@@ -295,11 +299,15 @@ class OrderSender:
         command.left_at = self._clock.monotonic()
         # Here and not in the task: the next errand must see that this one is being tried.
         self._breaker.begin()
-        if command.is_placement:
-            self._watch.look(self._budget.gauge())
-        task = asyncio.get_running_loop().create_task(self._carry(command), name=f"wire o{command.number}")
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._carry(command), name=f"wire o{command.number}")
         self._wire.add(task)
         task.add_done_callback(self._landed)
+        if command.is_placement:
+            loop.call_soon(self._look_at_budget)  # behind the request's bytes
+
+    def _look_at_budget(self) -> None:
+        self._watch.look(self._budget.gauge())
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._wire.discard(task)

@@ -141,11 +141,16 @@ class Standings:
         return standing
 
     def tell_made(self, record: OrderRecord, wall_at: datetime | None) -> None:
-        """An order was made just now, by this machine's time: when it leaves already, whoever listens hears it."""
+        """An order was made just now, by this machine's time: when it leaves already, whoever listens hears it.
+
+        What may have become of it since it was made is told with it, never taken back.
+        """
         if wall_at is not None and record.state is OrderState.SENDING:
             before = msgspec.structs.replace(record, state=OrderState.QUEUED)
             sent = step(before, OrderTrigger.SEND, record.updated_at)
-            self._on_change(record, (msgspec.structs.replace(sent.event, wall_at=wall_at),))
+            standing = self._by_number.get(record.number)
+            now = record if standing is None else standing.record
+            self._on_change(now, (msgspec.structs.replace(sent.event, wall_at=wall_at),))
 
     def by_number(self, number: OrderNumber) -> Standing | None:
         """The order with this number."""

@@ -520,4 +520,5 @@ async def test_a_merge_after_an_order_was_written_as_sending_adds_no_second_line
     (record,) = await store.journal.record_intents([wanted], epoch=epoch, numbers=[number], leaving={wanted.intent_id})
     (line,) = await store.journal.history(number)
     await store.journal.merge(wanted, record, [msgspec.structs.replace(line, sequence=0)], epoch=epoch)
-    assert await store.journal.history(number) == (line,)
+    (kept,) = await store.journal.history(number)
+    assert msgspec.structs.replace(kept, sequence=line.sequence) == line

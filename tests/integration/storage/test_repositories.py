@@ -269,8 +269,12 @@ async def test_two_engines_fighting_for_an_account_keep_its_journal_whole(databa
     await asyncio.gather(fight(0), fight(1))
     async with engines[0].database.acquire() as session:
         rows = await session.fetch(
-            "SELECT i.epoch, o.number FROM orders o JOIN order_intents i USING (intent_id) ORDER BY o.number"
+            "SELECT coalesce(i.epoch, o.intent_epoch) AS epoch, o.number, i.epoch IS NULL AS is_carried "
+            "FROM orders o LEFT JOIN order_intents i USING (intent_id) ORDER BY o.number"
         )
+    newest = await engines[0].lock.acquire(ACCOUNT)
+    assert newest is not None
+    assert {row["epoch"] for row in rows if row["is_carried"]} <= {newest - 1}, "each writer finishes the one before"
     assert sorted((row["epoch"], row["number"]) for row in rows) == sorted(
         (epoch, record.number) for epoch, record in written
     )
