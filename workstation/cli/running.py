@@ -14,8 +14,8 @@ from pathlib import Path
 from engine.client import EngineClient
 from engine.core.errors import InvalidInput, SetupError
 from engine.core.money import parse_decimal
-from engine.server.local_door import is_alive
 from engine.server.remote_client import RemoteClient
+from engine.server.socket_file import is_alive
 from workstation.afar import find_token, reach
 from workstation.cli.arming import arm_if_asked
 from workstation.cli.exit_codes import ExitCode

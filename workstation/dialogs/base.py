@@ -19,7 +19,7 @@ from workstation.formatting import ASCII, Glyphs
 from workstation.frames import Frame
 from workstation.presenters.lines import Line
 from workstation.widgets.bindings import bindings_of
-from workstation.widgets.panes import LinePane
+from workstation.widgets.panes import TONE_CLASSES, LinePane
 
 Answer = TypeVar("Answer")
 
@@ -83,6 +83,7 @@ class DialogBody(LinePane):
 class DeskDialog(ModalScreen[Answer | None], Generic[Answer], inherit_bindings=False):
     """A question over the Desk. ``None`` is the answer of every way out but agreeing."""
 
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
     BINDINGS: ClassVar[list[BindingType]] = bindings_of(Place.DIALOG)
     AUTO_FOCUS = "#cancel"
 

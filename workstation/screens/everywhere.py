@@ -6,6 +6,8 @@ chosen when another screen is opened.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.screen import Screen
 
 from engine.core.commands import AcknowledgeEvent, SetMode
@@ -17,10 +19,13 @@ from workstation.presenters.events import unread_events
 from workstation.presenters.keyline import HOT_LOTS
 from workstation.screens.context import DeskContext
 from workstation.screens.places import PLACE_OF_LETTER, STRATEGY, VOLATILITY
+from workstation.widgets.panes import TONE_CLASSES
 
 
 class KeysEverywhere(Screen[None], inherit_bindings=False):
     """Subclasses say what the second key of ``w`` and ``g`` means there, and draw anew on ``forget``."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONE_CLASSES)
 
     def __init__(self, context: DeskContext, *, id: str) -> None:  # noqa: A002 - the library's word
         """Act on what ``context`` shares."""

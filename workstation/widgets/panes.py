@@ -22,14 +22,19 @@ from workstation.actions import Place
 from workstation.presenters.lines import EMPTY, TONES, Line, filled, merged, toned
 from workstation.widgets.bindings import bindings_of
 
+TONE_CLASSES = frozenset(f"tone--{tone}" for tone in TONES)
+"""Component classes of every screen that has panes. They are the screen's and not each pane's, because the library
+matches all of them against the whole style sheet whenever their owner's style is looked at: at each change of focus."""
 FULL_REFRESH_SHARE = 0.6
 """Above this share of changed lines one whole repaint is cheaper than many regions."""
 
 
 class LinePane(Widget):
-    """A widget made of lines of tones. Subclasses override ``line_at``; this one draws the lines it is shown."""
+    """A widget made of lines of tones. Subclasses override ``line_at``; this one draws the lines it is shown.
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
+    Its screen has ``TONE_CLASSES`` among its component classes.
+    """
+
     ALLOW_SELECT = False
 
     def __init__(self, *, id: str | None = None, focusable: bool = False) -> None:  # noqa: A002 - the library's word
@@ -79,7 +84,7 @@ class LinePane(Widget):
         """Line ``y`` as a strip; painted once, then kept until it changes."""
         width = self.size.width
         strip = self._strips.get(y)
-        if strip is None:
+        if strip is None or strip.cell_length != width:
             line = filled(self.line_at(y), width)
             strip = self._strips[y] = Strip([Segment(text, self.tone(tone)) for text, tone in line], width)
         return strip
@@ -90,15 +95,15 @@ class LinePane(Widget):
         if style is None:
             style = self.rich_style
             for word in words.split():
-                style += self.get_component_rich_style(f"tone--{word}", partial=True)
+                style += self.screen.get_component_rich_style(f"tone--{word}", partial=True)
             self._tones[words] = style
         return style
 
     def notify_style_update(self) -> None:
-        """Forget painted lines and styles when the theme or a style changes."""
+        """Forget styles and paint anew when the theme or a style changes."""
         super().notify_style_update()
-        self._strips.clear()
         self._tones.clear()
+        self.repaint_all()
 
     def on_resize(self, event: events.Resize) -> None:
         """Lines are as wide as the pane."""

@@ -10,12 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from engine.core.identifiers import AccountId
+from engine.core.orders import OrderRecord
+from engine.server.access import Scope
+from engine.server.remote_client import RemoteClient
+from engine.server.tokens import TokenBook
 from storage.databases import ensure_database
 from storage.embedded import EmbeddedPostgres
 from tests.kit.database import TEMPLATE, run_apart
@@ -24,6 +30,7 @@ from tests.kit.desk_host import LINGER_S, Desk, new_desk
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMMAND_S = 60.0
 READY_S = 40.0
+TOKEN_LIFETIME = timedelta(hours=1)
 ENGINE_COMMANDS = {b"headless", b"serve"}
 EXCHANGE_PROGRAMS = {b"engine.practice"}
 SECTIONS = ("venue", "practice", "live", "secrets", "database", "orders", "portfolio", "engine", "door")
@@ -108,11 +115,35 @@ class Console:
         """Run a command to its end."""
         return self.finish(self.start(*arguments, token=token))
 
-    def token(self, scope: str, *arguments: str) -> str:
-        """Make a token."""
-        said = self.run("token", "create", "--scope", scope, "--expires", "1h", *arguments)
-        assert said.code == 0, said.words
-        return said.out.strip()
+    def token(self, scope: str, accounts: Sequence[str] | None = None) -> str:
+        """Make a token in the book that the engine's door reads; the command that does so has tests of its own."""
+        venue = self.desk.venue
+        self.desk.locations.make()
+        book = TokenBook(
+            self.desk.locations.tokens(venue), audience=venue, now=lambda: datetime.now(UTC), random_bytes=os.urandom
+        )
+        token, _ = book.create(
+            name=scope,
+            scopes=frozenset({Scope(scope)}),
+            accounts=None if accounts is None else tuple(map(AccountId, accounts)),
+            lifetime=TOKEN_LIFETIME,
+        )
+        return token
+
+    def orders(self) -> tuple[OrderRecord, ...]:
+        """Orders of the engine that runs here, asked at its socket: what a test only looks at needs no process."""
+        path = self.desk.locations.socket(self.desk.venue)
+        found: list[OrderRecord] = []
+
+        async def ask() -> None:
+            client = await RemoteClient.attach(path)
+            try:
+                found.extend(await client.orders())
+            finally:
+                await client.close()
+
+        run_apart(ask())
+        return tuple(found)
 
     def serving(self, *arguments: str) -> Headless:
         """Start a headless engine with a web door on a free port and wait until it is ready."""

@@ -28,24 +28,27 @@ EXAMPLE_S = 60.0
 
 @pytest.fixture
 def console(postgres_server: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterator[Console]:
-    """A configuration file and a data folder."""
+    """A configuration file and a data folder of the test's own."""
     with new_console(postgres_server, request.node.nodeid) as made:
         yield made
 
 
-@pytest.fixture
-def engine(console: Console) -> Iterator[Headless]:
-    """An engine with a web door."""
-    served = console.serving()
-    try:
-        yield served
-    finally:
-        served.end()
+@pytest.fixture(scope="module")
+def shared(postgres_server: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterator[tuple[Console, Headless]]:
+    """A served engine for all tests that do not disturb each other."""
+    with new_console(postgres_server, request.node.nodeid) as made:
+        served = made.serving()
+        try:
+            yield made, served
+        finally:
+            served.end()
 
 
-def test_commands_use_the_engine_at_a_url(console: Console, engine: Headless) -> None:
+def test_commands_use_the_engine_at_a_url(shared: tuple[Console, Headless]) -> None:
     """Looking needs a read token, acting a trade token; each says through which engine it went."""
+    console, engine = shared
     url, reading, trading = engine.ready["url"], console.token("read"), console.token("trade")
+    before = console.orders()
     chain = console.run("--connect", url, "chain", "NIFTY", "--json", token=reading)
     assert chain.code == 0, chain.words
     assert f"through the engine at {url}" in chain.words
@@ -56,7 +59,9 @@ def test_commands_use_the_engine_at_a_url(console: Console, engine: Headless) ->
     assert "needs the scope trade" in refused.words
     done = console.run("--connect", url, *order, token=trading)
     assert done.code == 0, done.words
-    assert len(console.run("orders", "--json").data) == 1, "the refused one must not be there"
+    new = {order["number"] for order in console.run("orders", "--json").data} - {order.number for order in before}
+    assert new == {order["number"] for order in done.data["receipt"]["orders"]}, "the refused one must not be there"
+    assert len(new) == 1
 
 
 def test_what_does_not_go_with_a_url_is_refused_in_words(console: Console) -> None:
@@ -77,8 +82,9 @@ def test_what_does_not_go_with_a_url_is_refused_in_words(console: Console) -> No
     assert "No engine answers" in nobody.words
 
 
-def test_a_token_file_others_may_read_is_refused(console: Console, engine: Headless) -> None:
+def test_a_token_file_others_may_read_is_refused(shared: tuple[Console, Headless]) -> None:
     """And one of mode 600 is taken."""
+    console, engine = shared
     file = console.data.parent / "token"
     file.write_text(console.token("read"), encoding="ascii")
     file.chmod(0o644)
@@ -90,10 +96,10 @@ def test_a_token_file_others_may_read_is_refused(console: Console, engine: Headl
     assert console.run(*words).code == 0
 
 
-async def test_a_script_connects_by_url_with_the_same_types(console: Console, engine: Headless) -> None:
+async def test_a_script_connects_by_url_with_the_same_types(shared: tuple[Console, Headless]) -> None:
     """An order placed by one client is watched by another, and both see the same events."""
-    url = engine.ready["url"]
-    token = await asyncio.to_thread(console.token, "trade")
+    console, engine = shared
+    url, token = engine.ready["url"], console.token("trade")
     async with connect(url, token=token) as first, connect(url, token=token) as second:
         assert isinstance(first, RemoteClient)
         assert isinstance(second, RemoteClient)
@@ -103,13 +109,16 @@ async def test_a_script_connects_by_url_with_the_same_types(console: Console, en
         receipt = await say(first, f"buy 1L {option.words} @ {option.low}")
         changes = await asyncio.wait_for(second.next_orders(orders), 10)
         assert changes.orders[0].number == receipt.orders[0].number
+        mode = first.desk().status.mode
         await first.submit(SetMode(mode=Mode.READ), seat="somebody else")
         seen = await asyncio.wait_for(second.next_events(events), 10)
         assert first.seat in {event.seat for event in seen.events}, "nobody acts under another's name"
+        await first.submit(SetMode(mode=mode))
 
 
-async def test_what_is_wrong_with_a_url_is_said(console: Console, engine: Headless) -> None:
+async def test_what_is_wrong_with_a_url_is_said(shared: tuple[Console, Headless]) -> None:
     """A bad token, a data folder beside a URL, no token at all."""
+    console, engine = shared
     url = engine.ready["url"]
     with pytest.raises(Unauthorized):
         async with connect(url, token="ey.no.token"):
@@ -120,7 +129,7 @@ async def test_what_is_wrong_with_a_url_is_said(console: Console, engine: Headle
     with pytest.raises(SetupError, match="no token"):
         async with connect(url):
             pass
-    foreign = await asyncio.to_thread(console.token, "trade", "--account", "ZZ9999")
+    foreign = console.token("trade", ["ZZ9999"])
     async with connect(url, token=foreign) as client:
         assert (await client.search("nifty atm"))[:0] == ()
         with pytest.raises(Forbidden):
@@ -132,7 +141,7 @@ async def test_what_is_wrong_with_a_url_is_said(console: Console, engine: Headle
 async def test_killed_and_started_again_the_engine_is_found_again(console: Console) -> None:
     """After kill -9 and a start on the same port a script that kept its link goes on; the order is still there."""
     engine = await asyncio.to_thread(console.serving)
-    url, token = engine.ready["url"], await asyncio.to_thread(console.token, "trade")
+    url, token = engine.ready["url"], console.token("trade")
     async with connect(url, token=token) as client:
         assert isinstance(client, RemoteClient)
         option = Option(await live_chain(client), "ce")
@@ -160,9 +169,10 @@ async def test_killed_and_started_again_the_engine_is_found_again(console: Conso
     ],
 )
 def test_the_examples_run_on_an_engine_elsewhere(
-    console: Console, engine: Headless, name: str, arguments: tuple[str, ...], says: str
+    shared: tuple[Console, Headless], name: str, arguments: tuple[str, ...], says: str
 ) -> None:
     """Nothing in them knows where the engine lives."""
+    console, engine = shared
     home = console.data.parent
     said = subprocess.run(
         [sys.executable, str(REPOSITORY / "examples" / name), *arguments, "--connect", engine.ready["url"]],

@@ -9,7 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.integration.commands.console import REPOSITORY, Console, environment
+from engine.core.orders import OrderState
+from tests.integration.commands.console import REPOSITORY, Console, environment, wait_for
 from tests.kit.desk_host import START
 from workstation.cli.exit_codes import ExitCode
 
@@ -25,15 +26,14 @@ def test_every_listing_is_json(shared_console: Console) -> None:
     assert sent.data["sent"] is True
     number = order["number"]
 
-    def record() -> dict[str, object]:
-        return next(item for item in console.run("orders", "--json").data if item["number"] == number)
-
-    for _ in range(30):
-        if record()["state"] == "COMPLETE":
-            break
-    assert record()["state"] == "COMPLETE"
+    wait_for(
+        lambda: any(item.number == number and item.state is OrderState.COMPLETE for item in console.orders()),
+        "the fill",
+    )
+    (record,) = [item for item in console.run("orders", "--json").data if item["number"] == number]
+    assert record["state"] == "COMPLETE"
     fills = [
-        item for item in console.run("trades", "--json").data if item["broker_order_id"] == record()["broker_order_id"]
+        item for item in console.run("trades", "--json").data if item["broker_order_id"] == record["broker_order_id"]
     ]
     assert sum(fill["quantity"] for fill in fills) == 130
     assert all(isinstance(fill["price"], str) for fill in fills)
@@ -137,18 +137,18 @@ def test_the_schema(shared_console: Console) -> None:
 )
 def test_what_is_wrong_is_said(shared_console: Console, arguments: tuple[str, ...], code: ExitCode, words: str) -> None:
     """The exit code tells scripts and standard error tells people; nothing is printed as data, no traceback shown."""
-    before = shared_console.run("orders", "--json").data
+    before = shared_console.orders()
     said = shared_console.run(*arguments)
     assert said.code == code, said
     assert words in said.words
     assert "Traceback" not in said.words
     assert said.out == ""
-    assert shared_console.run("orders", "--json").data == before
+    assert shared_console.orders() == before
 
 
 def test_a_dry_run_sends_nothing(shared_console: Console) -> None:
     """``--dry-run`` shows the consequence, in words and as JSON, and leaves no order behind."""
-    before = shared_console.run("orders", "--json").data
+    before = shared_console.orders()
     said = shared_console.run("order", "sell 1L nifty 24250 pe w0 @ bid", "--dry-run", "--json", "--yes")
     assert said.code == ExitCode.DONE
     assert said.data["sent"] is False
@@ -162,7 +162,7 @@ def test_a_dry_run_sends_nothing(shared_console: Console) -> None:
     refused = shared_console.run("order", "buy 9000L nifty 24250 pe w0 @ bid", "--dry-run", "--json")
     assert refused.code == ExitCode.REFUSED
     assert {"value"} <= {item["check"] for item in refused.data["preview"]["violations"]}
-    assert shared_console.run("orders", "--json").data == before
+    assert shared_console.orders() == before
 
 
 def test_a_key_makes_one_order(shared_console: Console) -> None:

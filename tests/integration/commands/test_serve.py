@@ -54,12 +54,23 @@ def console(postgres_server: EmbeddedPostgres, request: pytest.FixtureRequest) -
 
 @pytest.fixture
 def engine(console: Console) -> Iterator[Headless]:
-    """An engine with a web door."""
+    """An engine with a web door, of the test's own."""
     served = console.serving()
     try:
         yield served
     finally:
         served.end()
+
+
+@pytest.fixture(scope="module")
+def shared(postgres_server: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterator[tuple[Console, Headless]]:
+    """One for all tests that it has to survive."""
+    with new_console(postgres_server, request.node.nodeid) as made:
+        served = made.serving()
+        try:
+            yield made, served
+        finally:
+            served.end()
 
 
 def port_of(engine: Headless) -> int:
@@ -92,8 +103,9 @@ def ended_within(engine: Headless, how: signal.Signals, seconds: float) -> int:
     return code
 
 
-def test_it_says_when_it_is_ready(console: Console, engine: Headless) -> None:
+def test_it_says_when_it_is_ready(shared: tuple[Console, Headless]) -> None:
     """One line of JSON names process, socket, URL and account; words for a person say how to make a token."""
+    console, engine = shared
     assert engine.ready["ready"] is True
     assert engine.ready["pid"] == engine.process.pid
     assert engine.ready["url"] == f"ws://127.0.0.1:{port_of(engine)}/v1"
@@ -109,8 +121,9 @@ def test_it_says_when_it_is_ready(console: Console, engine: Headless) -> None:
     assert "token create --scope read" in words
 
 
-def test_commands_go_through_it(console: Console, engine: Headless) -> None:
+def test_commands_go_through_it(shared: tuple[Console, Headless]) -> None:
     """The Unix socket is there as ever: commands of this machine need no token."""
+    console, engine = shared
     said = console.run("funds", "--json")
     assert said.code == ExitCode.DONE
     assert "through the engine that runs here" in said.words
@@ -152,8 +165,9 @@ def test_it_ends_in_time(console: Console, engine: Headless, how: signal.Signals
     assert order["state"] in {"OPEN", "ACCEPTED"}
 
 
-def test_a_hang_up_changes_nothing(console: Console, engine: Headless) -> None:
+def test_a_hang_up_changes_nothing(shared: tuple[Console, Headless]) -> None:
     """SIGHUP, as when the SSH session that started it goes, leaves it running and reachable."""
+    console, engine = shared
     for _ in range(3):
         engine.process.send_signal(signal.SIGHUP)
     assert console.run("funds").code == ExitCode.DONE
@@ -166,7 +180,7 @@ async def test_it_ends_in_time_whatever_is_going_on(console: Console, engine: He
 
     Nothing is sent twice and nothing forgotten: what was on the wire is journalled, and known after the next start.
     """
-    token = await asyncio.to_thread(console.token, "trade")
+    token = console.token("trade")
     exchange = Exchange(engine.ready["exchange_root"])
     halves = []
     async with attached(engine, token) as client:
@@ -267,8 +281,9 @@ def test_what_would_be_unsafe_or_impossible(console: Console, options: tuple[str
     assert not console.engine_processes()
 
 
-def test_a_second_engine_says_so(console: Console, engine: Headless) -> None:
+def test_a_second_engine_says_so(shared: tuple[Console, Headless]) -> None:
     """Another served engine on the data folder is refused, whatever its port; the first goes on."""
+    console, engine = shared
     said = console.run("serve", "--port", "0")
     assert said.code == ExitCode.SETUP
     assert "already" in said.words
@@ -282,7 +297,7 @@ async def test_over_tls(console: Console) -> None:
     engine = await asyncio.to_thread(console.serving, *files)
     try:
         assert engine.ready["url"].startswith("wss://127.0.0.1:")
-        token = await asyncio.to_thread(console.token, "read")
+        token = console.token("read")
         client = await RemoteClient.connect(engine.ready["url"], token=token, tls=pair.trusting())
         assert client.desk().status.account == engine.ready["account"]
         await client.close()
@@ -292,7 +307,8 @@ async def test_over_tls(console: Console) -> None:
 
 async def test_a_token_from_its_making_to_its_end(console: Console, engine: Headless) -> None:
     """Made, used, held to its scope by the real engine, revoked by a command: the attached client is closed at once."""
-    token = await asyncio.to_thread(console.token, "read")
+    made = await asyncio.to_thread(console.run, "token", "create", "--scope", "read", "--expires", "1h")
+    token = made.out.strip()
     listed = await asyncio.to_thread(console.run, "token", "list", "--json")
     (record,) = listed.data
     headers = {"Authorization": f"Bearer {token}"}
@@ -328,9 +344,10 @@ async def test_a_token_from_its_making_to_its_end(console: Console, engine: Head
     assert token.rpartition(".")[2] not in logged
 
 
-async def test_two_terminals_see_the_same(console: Console, engine: Headless) -> None:
+async def test_two_terminals_see_the_same(shared: tuple[Console, Headless]) -> None:
     """An order placed by one is seen by the other and by a command of this machine, with one number and one tag."""
-    token = await asyncio.to_thread(console.token, "trade")
+    console, engine = shared
+    token = console.token("trade")
     async with attached(engine, token) as first, attached(engine, token) as second:
         option = Option(await live_chain(first), "ce")
         await live_chain(second)

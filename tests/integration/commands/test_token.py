@@ -1,14 +1,21 @@
-"""``workstation token``: made, listed and revoked by processes of their own, and seen at once by whoever verifies."""
+"""``workstation token``: made, listed and revoked by processes of their own, and seen at once by whoever verifies.
+
+What words are refused, and what is written down, is the same whoever runs the command: that is asked in this process.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -17,6 +24,7 @@ from engine.server.access import Scope
 from engine.server.tokens import TokenBook
 from tests.integration.commands.console import COMMAND_S, REPOSITORY, Said, environment
 from workstation.cli.exit_codes import ExitCode
+from workstation.cli.main import main
 from workstation.locations import Locations
 
 VENUE = "practice"
@@ -46,6 +54,21 @@ class Shell:
         )
         assert "Traceback" not in process.stderr, process.stderr
         return Said(code=process.returncode, out=process.stdout, words=process.stderr)
+
+    def here(self, *words: str) -> Said:
+        """Run ``workstation WORDS`` in this process, in a thread without a loop, with a process's surroundings."""
+        out, said = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, environment(self.home), clear=True),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(said),
+            ThreadPoolExecutor(1) as executor,
+        ):
+            try:
+                code = executor.submit(main, ["--data", str(self.data), *words]).result(COMMAND_S)
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Said(code=code, out=out.getvalue(), words=said.getvalue())
 
     def book(self, venue: str = VENUE) -> TokenBook:
         """The tokens as an engine's door sees them."""
@@ -127,7 +150,7 @@ def test_the_json_of_a_new_token(shell: Shell) -> None:
 
 def test_a_token_opens_the_venue_it_was_made_for_alone(shell: Shell) -> None:
     """Another practice market is another venue: another folder, other keys, another audience."""
-    token = shell.run("--seed", "8", "token", "create", "--scope", "read", "--expires", "1d", "--json").data
+    token = shell.here("--seed", "8", "token", "create", "--scope", "read", "--expires", "1d", "--json").data
     assert token["venue"].startswith("practice-")
     shell.book(token["venue"]).verify(token["token"])
     with pytest.raises(Unauthorized):
@@ -141,9 +164,9 @@ def test_a_token_opens_the_venue_it_was_made_for_alone(shell: Shell) -> None:
     with pytest.raises(Unauthorized) as caught:
         other.verify(token["token"])
     assert "Audience" in caught.value.reason
-    assert shell.run("token", "list", "--json").data == []
-    assert len(shell.run("--seed", "8", "token", "list", "--json").data) == 1
-    refused = shell.run("token", "revoke", token["id"])
+    assert shell.here("token", "list", "--json").data == []
+    assert len(shell.here("--seed", "8", "token", "list", "--json").data) == 1
+    refused = shell.here("token", "revoke", token["id"])
     assert refused.code == ExitCode.USAGE
     assert "no token" in refused.words
 
@@ -167,10 +190,10 @@ def test_nothing_keeps_the_token_and_everything_is_closed(shell: Shell) -> None:
 
 def test_making_and_revoking_are_in_the_audit_log(shell: Shell) -> None:
     """Each with the token's id, name and rights; looking is not, and a refused wish is not."""
-    made = shell.run("token", "create", "--scope", "read", "--expires", "30d", "--name", "watcher", "--json").data
-    assert shell.run("token", "create", "--scope", "read", "--expires", "0d").code == ExitCode.USAGE
-    shell.run("token", "list")
-    shell.run("token", "revoke", made["id"])
+    made = shell.here("token", "create", "--scope", "read", "--expires", "30d", "--name", "watcher", "--json").data
+    assert shell.here("token", "create", "--scope", "read", "--expires", "0d").code == ExitCode.USAGE
+    shell.here("token", "list")
+    shell.here("token", "revoke", made["id"])
     lines = [json.loads(line) for line in shell.locations.audit(VENUE).read_text(encoding="utf-8").splitlines()]
     assert [(line["kind"], line["token_id"], line["name"], line["seat"]) for line in lines] == [
         ("token_created", made["id"], "watcher", "command"),
@@ -202,7 +225,7 @@ def test_making_and_revoking_are_in_the_audit_log(shell: Shell) -> None:
 )
 def test_wrong_words_make_nothing(shell: Shell, words: tuple[str, ...], say: str) -> None:
     """The exit code is that of wrong words, the sentence says what is allowed, and there is no token afterwards."""
-    said = shell.run("token", *words)
+    said = shell.here("token", *words)
     assert said.code == ExitCode.USAGE
     assert say in said.words
     assert said.out == ""
