@@ -234,9 +234,9 @@ class OrderIntake:
         if not is_plan_key(key):  # the pieces of a plan are equal by intention
             self._gate.remember(record.number)
         is_prepared = record.state is OrderState.SENDING
+        if is_new:
+            self._standings.made(record, intent.wall_at)
         if self._is_closed():
-            if is_new:
-                self._standings.tell_made(record, intent.wall_at)
             # Its caller is told at once, so it is no dead letter.
             trigger = OrderTrigger.UNSENT if is_prepared else OrderTrigger.DROP
             await self._standings.settle(standing, trigger, STOPPED, message=f"Not sent: {STOPPED}.")
@@ -256,8 +256,7 @@ class OrderIntake:
             if self._sender.put(queued):
                 await asyncio.sleep(0)  # its bytes go first; who is told of it, and what is said, comes behind them
         finally:
-            if is_new:
-                self._standings.tell_made(record, intent.wall_at)
+            self._standings.tell_made(record.number)
         eta_s = 0.0 if is_prepared else self._forecast.eta_s(queued)
         message = f"o{record.number}: {_in_words(request)}{self._eta_words(eta_s, lane)}{self._road_words()}."
         return Receipt(accepted=True, message=message, orders=(record,), eta_s=eta_s)

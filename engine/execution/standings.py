@@ -119,6 +119,8 @@ class Standings:
         self._by_broker_id: dict[BrokerOrderId, Standing] = {}
         self._by_key: dict[str, Standing] = {}
         self._active: dict[OrderNumber, Standing] = {}
+        self._untold: dict[OrderNumber, tuple[OrderRecord, datetime]] = {}
+        """Orders that were made in this step of the loop and are leaving in it, with the time by this machine."""
         self.revision = 0
         """Grows with every change."""
 
@@ -140,17 +142,25 @@ class Standings:
         self.revision += 1
         return standing
 
-    def tell_made(self, record: OrderRecord, wall_at: datetime | None) -> None:
-        """An order was made just now, by this machine's time: when it leaves already, whoever listens hears it.
-
-        What may have become of it since it was made is told with it, never taken back.
+    def made(self, record: OrderRecord, wall_at: datetime | None) -> None:
+        """An order was made just now, by this machine's time: when it leaves already, whoever listens is to hear it,
+        with ``tell_made`` and at the latest with the next news of the order.
         """
         if wall_at is not None and record.state is OrderState.SENDING:
+            self._untold[record.number] = (record, wall_at)
+
+    def tell_made(self, number: OrderNumber) -> None:
+        """Tell that an order was made, if that was not told."""
+        untold = self._untold.pop(number, None)
+        if untold is not None:
+            record, wall_at = untold
             before = msgspec.structs.replace(record, state=OrderState.QUEUED)
             sent = step(before, OrderTrigger.SEND, record.updated_at)
-            standing = self._by_number.get(record.number)
-            now = record if standing is None else standing.record
-            self._on_change(now, (msgspec.structs.replace(sent.event, wall_at=wall_at),))
+            self._on_change(record, (msgspec.structs.replace(sent.event, wall_at=wall_at),))
+
+    def _tell(self, record: OrderRecord, events: tuple[OrderEvent, ...]) -> None:
+        self.tell_made(record.number)
+        self._on_change(record, events)
 
     def by_number(self, number: OrderNumber) -> Standing | None:
         """The order with this number."""
@@ -314,7 +324,7 @@ class Standings:
         event = self._stamped(event)
         adopted = await self._writer.adopt(record, event)
         standing = self.insert(adopted)
-        self._on_change(adopted, (msgspec.structs.replace(event, number=adopted.number),))
+        self._tell(adopted, (msgspec.structs.replace(event, number=adopted.number),))
         return standing
 
     async def load_adopted(self, account: AccountId, order_id: BrokerOrderId, since: datetime) -> Standing | None:
@@ -328,7 +338,7 @@ class Standings:
         for record in await self._journal.since(account, since):
             if record.broker_order_id == order_id:
                 standing = self.insert(record)
-                self._on_change(record, ())
+                self._tell(record, ())
                 return standing
         return None
 
@@ -341,7 +351,7 @@ class Standings:
         if key in standing.illegal:
             return False
         standing.illegal.add(key)
-        self._on_change(standing.record, (event,))
+        self._tell(standing.record, (event,))
         await self._writer.settle(standing.record, (event,))
         return True
 
@@ -349,7 +359,7 @@ class Standings:
         standing.record = record
         self._index(standing)
         self.revision += 1
-        self._on_change(record, events)
+        self._tell(record, events)
 
     def _index(self, standing: Standing) -> None:
         record = standing.record
