@@ -269,6 +269,12 @@ class ConversionDesk:
         """Let the ledger follow a conversion that is done."""
         if instruction.kind is not InstructionKind.CONVERT or instruction.state is not InstructionState.DONE:
             return
+        if instruction.conversion is not None and self._gate.awaits_fills(instruction.conversion.instrument):
+            # The ledger may not hold yet what is to move there: it would move what it has, and never the rest.
+            if instruction.number not in self._unbooked:
+                self._unbooked[instruction.number] = instruction
+                self._desk.wake()
+            return
         try:
             await self._on_converted(instruction)
         except StorageError as error:

@@ -323,6 +323,10 @@ class OrderGate:
             )
         return tuple(holds)
 
+    def awaits_fills(self, contract: InstrumentKey) -> bool:
+        """Whether fills of a contract are known that the ledger's figures do not contain yet."""
+        return any(record.request.instrument == contract for record, _ in self._unbooked())
+
     def positions(self) -> tuple[HeldPosition, ...] | None:
         """Positions with every fill known to anyone: the same exit must not seem possible twice."""
         positions = self._facts.positions()

@@ -241,6 +241,17 @@ def new_console(server: EmbeddedPostgres, name: str, **venue: Any) -> Iterator[C
                 _end(console.exchange_processes, "the end of the exchange")
 
 
+@contextlib.contextmanager
+def served_console(server: EmbeddedPostgres, name: str) -> Iterator[tuple[Console, Headless]]:
+    """A console and its headless engine with a web door, which ends with it."""
+    with new_console(server, name) as made:
+        served = made.serving()
+        try:
+            yield made, served
+        finally:
+            served.end()
+
+
 def _end(processes: Callable[[], list[int]], what: str) -> None:
     """Tell processes to end, and wait until they have."""
     for pid in processes():

@@ -17,7 +17,7 @@ from engine.core.orders import OrderState
 from engine.core.vocabulary import Mode
 from engine.server.remote_client import RemoteClient
 from storage.embedded import EmbeddedPostgres
-from tests.integration.commands.console import REPOSITORY, Console, Headless, environment, new_console
+from tests.integration.commands.console import REPOSITORY, Console, Headless, environment, new_console, served_console
 from tests.kit.desk_host import Option, comes_to, live_chain, say
 from tests.kit.local_door import until
 from workstation.cli.exit_codes import ExitCode
@@ -36,12 +36,8 @@ def console(postgres_server: EmbeddedPostgres, request: pytest.FixtureRequest) -
 @pytest.fixture(scope="module")
 def shared(postgres_server: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterator[tuple[Console, Headless]]:
     """A served engine for all tests that do not disturb each other."""
-    with new_console(postgres_server, request.node.nodeid) as made:
-        served = made.serving()
-        try:
-            yield made, served
-        finally:
-            served.end()
+    with served_console(postgres_server, request.node.nodeid) as made:
+        yield made
 
 
 def test_commands_use_the_engine_at_a_url(shared: tuple[Console, Headless]) -> None:

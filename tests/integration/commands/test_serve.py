@@ -26,7 +26,7 @@ from engine.core.orders import OrderState
 from engine.core.vocabulary import QuoteState
 from engine.server.remote_client import RemoteClient
 from storage.embedded import EmbeddedPostgres
-from tests.integration.commands.console import REPOSITORY, Console, Headless, environment, new_console
+from tests.integration.commands.console import REPOSITORY, Console, Headless, environment, new_console, served_console
 from tests.kit.desk_host import Exchange, Option, comes_to, live_chain, say
 from tests.kit.local_door import until
 from tests.security.certificates import make_pair
@@ -65,12 +65,8 @@ def engine(console: Console) -> Iterator[Headless]:
 @pytest.fixture(scope="module")
 def shared(postgres_server: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterator[tuple[Console, Headless]]:
     """One for all tests that it has to survive."""
-    with new_console(postgres_server, request.node.nodeid) as made:
-        served = made.serving()
-        try:
-            yield made, served
-        finally:
-            served.end()
+    with served_console(postgres_server, request.node.nodeid) as made:
+        yield made
 
 
 def port_of(engine: Headless) -> int:

@@ -60,6 +60,27 @@ async def test_a_conversion_waits_for_the_ledger_and_is_booked_once() -> None:
         assert asked(desk, Call.CONVERT) == 1
 
 
+async def test_a_conversion_is_booked_behind_the_fills_that_it_moves() -> None:
+    """Asked for while the ledger has not taken the fills yet: it has nothing to move, and is told when it has."""
+    async with Desk() as desk:
+        number = await desk.resting(buy(quantity=130))
+        desk.fills.keeps = True
+        desk.broker.fill(desk.broker.of_tag(desk.order(number).tag).order_id)
+        await desk.clock.advance(3)
+        assert desk.executor.unbooked() != ()
+        desk.broker.held = {(CALL.key, Product.NRML): 130}
+        receipt = await convert(desk)
+        assert receipt.instruction_state is InstructionState.DONE, receipt.message
+        await desk.clock.advance(3)
+        assert desk.converted == []
+        desk.fills.book_kept()
+        await desk.clock.advance(3)
+        assert [done.number for done in desk.converted] == [receipt.instruction]
+        await desk.clock.advance(90)
+        assert len(desk.converted) == 1
+        assert asked(desk, Call.CONVERT) == 1
+
+
 async def test_a_ledger_that_was_away_at_the_end_is_told_by_the_next_engine() -> None:
     """Killed before it was booked: the start tells everything that was done lately again."""
     async with DeskWithLedger() as desk:
