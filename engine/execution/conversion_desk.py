@@ -4,7 +4,7 @@ What the broker holds in both products is read before, with the day's fills: an 
 comparing them afterwards. Fills in between are taken out of the comparison, so that they are not taken for a
 conversion, and so is what other conversions of the contract have moved: a movement answers one request. While one of an
 instrument is unknown no other one of it is sent, and while one is on the wire no earlier one is judged: nobody could
-tell the two apart.
+tell the two apart. Figures that contradict each other (the broker's books lag behind one another) prove nothing either.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from engine.execution.intake import refused
 from engine.execution.words import grouped
 
 READS_MAX = 3
-"""Times the figures are read until no fill came in between."""
+"""Times the figures are read until no fill came in between, and what is held is what was traded."""
 NOT_NUMBERED = InstructionNumber(0)
 OPEN = frozenset({InstructionState.SENDING, InstructionState.UNKNOWN})
 SOUGHT = frozenset({InstructionState.UNKNOWN, InstructionState.PRESUMED_ABSENT})
@@ -54,6 +54,16 @@ class ContractFigures(msgspec.Struct, frozen=True, kw_only=True):
     """Signed units, by product."""
     traded: Counter[Product]
     """Signed units of the day's fills, by product."""
+    carried: int
+    """Signed units held since before the day, of all products."""
+
+    @property
+    def contradiction(self) -> str:
+        """What these figures cannot both be: a conversion changes no sum over products; empty when they agree."""
+        held, traded = sum(self.held.values()), sum(self.traded.values())
+        if held == self.carried + traded:
+            return ""
+        return f"{held:,} held, {self.carried:,} carried over and {traded:,} traded today"
 
     def of(self, wanted: Conversion) -> Baseline:
         """In the products of one conversion."""
@@ -167,8 +177,8 @@ class ConversionDesk:
                 instruction = await self._prepared(wanted, command.idempotency_key, seat)
             except BrokerError as error:
                 return refused("positions", f"What is held cannot be read now ({error}); nothing was sent.")
-            if instruction is None:
-                return refused("positions", "Fills come in faster than positions can be read; nothing was sent.")
+            if isinstance(instruction, str):
+                return refused("positions", f"{instruction}; nothing was sent. Ask again in a few seconds.")
 
             async def request() -> None:
                 await self._road.convert_position(wanted)
@@ -178,8 +188,8 @@ class ConversionDesk:
             await self._booked(self._desk.book.get(receipt.instruction))
         return receipt
 
-    async def _prepared(self, wanted: Conversion, key: str | None, seat: str) -> Instruction | None:
-        """A new one with the figures before it; ``None`` when fills keep coming in between.
+    async def _prepared(self, wanted: Conversion, key: str | None, seat: str) -> Instruction | str:
+        """A new one with the figures before it, or why there are none.
 
         An earlier one that was given up and shows in these figures is found now: later nobody could tell whether it was
         done before or after them.
@@ -187,8 +197,8 @@ class ConversionDesk:
         async with self._judging:
             others = self._of_contract(wanted.instrument)
             figures = await self._figures(wanted.instrument)
-            if figures is None:
-                return None
+            if isinstance(figures, str):
+                return figures
             if self._of_contract(wanted.instrument) == others:
                 await self._find(others, figures)
             now = self._desk.clock.market_now()
@@ -235,7 +245,7 @@ class ConversionDesk:
         if any(item.state is InstructionState.SENDING or not self._desk.may_judge(item, started_at) for item in known):
             return  # what is held may show that one or this one
         figures = await self._figures(contract)
-        if figures is None or self._of_contract(contract) != known:
+        if isinstance(figures, str) or self._of_contract(contract) != known:
             return
         found = await self._find(known, figures)
         for question in self._questions(known):
@@ -293,19 +303,24 @@ class ConversionDesk:
             await self._booked(instruction)
         return not self._unbooked
 
-    async def _figures(self, contract: InstrumentKey) -> ContractFigures | None:
-        """What is held and traded of a contract at one moment; ``None`` when fills keep coming in between."""
+    async def _figures(self, contract: InstrumentKey) -> ContractFigures | str:
+        """What is held and traded of a contract at one moment, or why that cannot be said."""
+        why = ""
         for _ in range(READS_MAX):
             before = await self._traded(contract)
-            positions = await self._reads.positions()
+            positions = [item for item in await self._reads.positions() if item.instrument == contract]
             if await self._traded(contract) != before:
+                why = "Fills come in faster than positions can be read"
                 continue
             held: Counter[Product] = Counter()
             for item in positions:
-                if item.instrument == contract:
-                    held[item.product] += item.signed_quantity
-            return ContractFigures(held=held, traded=before)
-        return None
+                held[item.product] += item.signed_quantity
+            carried = sum(item.overnight_quantity for item in positions)
+            figures = ContractFigures(held=held, traded=before, carried=carried)
+            if not figures.contradiction:
+                return figures
+            why = f"The broker's positions and trades contradict each other ({figures.contradiction})"
+        return why
 
     async def _traded(self, contract: InstrumentKey) -> Counter[Product]:
         """Signed units of the day's fills, by product."""

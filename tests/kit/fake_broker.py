@@ -408,7 +408,7 @@ class FakeBroker:
                 product=product,
                 signed_quantity=quantity,
                 average_price=Decimal(100),
-                overnight_quantity=0,
+                overnight_quantity=self.held.get((key, product), 0),
                 multiplier=Decimal(1),
                 value=Decimal(0),
             )

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 
 from engine.client import EngineClient
 from engine.core.commands import CancelPlan, PlaceOrder, Receipt, SteerPlan
-from engine.core.orders import OrderState
+from engine.core.orders import OrderRecord, OrderState
 from engine.core.plans import Manner, PlanNumber, PlanState, PlanTurn, PlanView, Twap
 from engine.core.vocabulary import Mode
 from engine.server.remote_client import RemoteClient
@@ -144,33 +145,42 @@ async def test_a_chase_follows_the_market(shared_host: Host) -> None:
     view = await live_chain(client)
     option = Option(view, "ce", 1)
     ticks = 200
-    number = await plan_of(client, await say(client, f"buy 1L {option.words} chase {ticks} ticks @ bid-1"))
     await exchange.speed(20)
     try:
-
-        async def moved() -> list[dict[str, Any]] | None:
-            orders = [
-                record
-                for record in await client.orders()
-                if (record.idempotency_key or "").startswith(KEYS.format(number))
-            ]
-            if any(record.modifications for record in orders):
-                return await pieces(client, exchange, number)
-            return None
-
-        rows = await eventually(moved, "a change of the price", poll_s=BROKER_POLL_S)
+        for behind in (1, 3, 6, 10):
+            sentence = f"buy 1L {option.words} chase {ticks} ticks @ bid-{behind}"
+            number = await plan_of(client, await say(client, sentence))
+            moved = await eventually(partial(_moved, client, number), f"a change of the price of p{number}, or its end")
+            if moved == "changed":
+                break
+            # The market came down to it before it had a reason to move: further behind, it has to follow first.
     finally:
         await exchange.speed(1)
-    records = [r for r in await client.orders() if (r.idempotency_key or "").startswith(KEYS.format(number))]
+    assert moved == "changed"
+    rows = await pieces(client, exchange, number)
+    records = await _orders_of(client, number)
     spec = (await view_of(client, number)).record.spec
     first = getattr(spec, "request", records[0].request).price
     assert first is not None
+    assert rows
     for row in rows:
         assert abs(Decimal(str(row["price"])) - first) <= ticks * Decimal("0.05")
     await client.submit(CancelPlan(number=number))
     await plan_at(client, number, PlanState.CANCELLED, PlanState.DONE)
     left = [row for row in await pieces(client, exchange, number) if row["status"] not in {"CANCELLED", "COMPLETE"}]
     assert not left
+
+
+async def _orders_of(client: EngineClient, number: PlanNumber) -> list[OrderRecord]:
+    prefix = KEYS.format(number)
+    return [record for record in await client.orders() if (record.idempotency_key or "").startswith(prefix)]
+
+
+async def _moved(client: EngineClient, number: PlanNumber) -> str | None:
+    """Whether a plan has changed the price of its order, or ended before it did."""
+    if any(record.modifications for record in await _orders_of(client, number)):
+        return "changed"
+    return "over" if (await view_of(client, number)).record.state.is_over else None
 
 
 @contextlib.asynccontextmanager

@@ -120,6 +120,38 @@ async def test_an_unknown_one_is_not_judged_on_figures_that_move() -> None:
         assert asked(desk, Call.CONVERT) == 1
 
 
+async def test_figures_that_contradict_each_other_stop_a_conversion() -> None:
+    """The broker's trades lag behind its positions: a baseline read now would hide the conversion for good."""
+    async with Desk() as desk:
+        hold(desk)
+        desk.broker.fill(desk.broker.place_outside(buy(side=Side.SELL)).order_id)
+        desk.broker.fills_hidden = True
+        refusal = await convert(desk)
+        assert [violation.check for violation in refusal.violations] == ["positions"]
+        assert "65 held, 130 carried over and 0 traded today" in refusal.message
+        assert "nothing was sent" in refusal.message
+        assert (asked(desk, Call.CONVERT), desk.store.instructions) == (0, {})
+        desk.broker.fills_hidden = False
+        receipt = await convert(desk, conversion(quantity=65))
+        assert receipt.instruction_state is InstructionState.DONE, receipt.message
+
+
+async def test_an_unknown_one_is_not_judged_on_figures_that_contradict_each_other() -> None:
+    """A fill after the request that the trades do not show yet proves neither way; found when they do."""
+    async with Desk() as desk:
+        hold(desk)
+        desk.broker.arm(Call.CONVERT, Fault.LOSE_ANSWER)
+        receipt = await convert(desk)
+        desk.broker.fill(desk.broker.place_outside(buy(side=Side.SELL)).order_id)
+        desk.broker.fills_hidden = True
+        await desk.clock.advance(40)
+        assert stands(desk, receipt).state is InstructionState.UNKNOWN
+        desk.broker.fills_hidden = False
+        await desk.clock.advance(2)
+        assert stands(desk, receipt).state is InstructionState.DONE
+        assert asked(desk, Call.CONVERT) == 1
+
+
 async def test_a_conversion_is_refused_in_the_words_of_an_open_breaker() -> None:
     """The broker's triggers and conversions cannot be reached: nothing is read, journalled or sent."""
     async with Desk() as desk:
