@@ -188,13 +188,16 @@ class LocalClient:
     async def _heard_of(self, command: Command) -> None:
         """Orders are judged by a quote: have one before the checks look."""
         requests: tuple[OrderRequest | GttRequest, ...] = ()
-        if isinstance(command, PlaceGtt | ModifyGtt | PlaceOrder):
+        if isinstance(command, PlaceOrder):  # the first: it is the one that waits for this
             requests = (command.request,)
         elif isinstance(command, PlaceBasket):
             requests = command.legs
+        elif isinstance(command, PlaceGtt | ModifyGtt):
+            requests = (command.request,)
         rows = [self._engine.day.instrument(request.instrument) for request in requests]
-        if any(rows):
-            await self._lookups.quotes([row.token for row in rows if row is not None])
+        tokens = [row.token for row in rows if row is not None]
+        if tokens:
+            await self._lookups.quotes(tokens)
 
     async def _margin_of(self, command: PlaceOrder) -> None:
         """Ask the broker what an entry needs; what only reduces waits for nobody.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from types import TracebackType
 
 from engine.core.errors import InvalidInput, StorageConflict, UnknownStrategy
 from storage.errors import RowRefused, UniqueRefused
@@ -27,8 +27,7 @@ NO_ACCOUNT = "The account is not known to this database; save it first."
 NO_STRATEGY = "The strategy is not known to this database."
 
 
-@contextlib.contextmanager
-def refusals_in_words() -> Iterator[None]:
+def refusals_in_words() -> contextlib.AbstractContextManager[None]:
     """Turn the names of rules into errors of the domain.
 
     Raises:
@@ -37,16 +36,31 @@ def refusals_in_words() -> Iterator[None]:
         UnknownStrategy: the strategy does not exist.
         RowRefused: any other rule; a value that must not exist.
     """
-    try:
-        yield
-    except UniqueRefused as error:
-        raise conflict(error.constraint) from error
-    except RowRefused as error:
+    return _IN_WORDS
+
+
+class _InWords(contextlib.AbstractContextManager[None]):
+    """A class, not a generator: an order waits for it. It keeps nothing, so there is one."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, UniqueRefused):
+            raise conflict(error.constraint) from error
+        if not isinstance(error, RowRefused):
+            return
         if error.constraint.endswith("_account_fkey"):
             raise InvalidInput(NO_ACCOUNT, field="account") from error
         if error.constraint.endswith("_strategy_fkey"):
             raise UnknownStrategy(NO_STRATEGY, field="strategy") from error
-        raise
+
+
+_IN_WORDS = _InWords()
 
 
 def conflict(constraint: str) -> StorageConflict:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 import asyncpg
@@ -43,49 +44,74 @@ SLOW = (asyncpg.QueryCanceledError, asyncpg.LockNotAvailableError, asyncpg.Deadl
 """The server gave up waiting."""
 
 
-@contextlib.contextmanager
-def translated_errors(connection: AnyConnection | None = None) -> Iterator[None]:
+def translated_errors(connection: AnyConnection | None = None) -> contextlib.AbstractContextManager[None]:
     """Turn the driver's and the socket's exceptions of the body into the project's.
 
     Args:
         connection: The one that the body uses. A complaint of the driver about one that was lost is a lost connection,
             not a mistake in the program; one whose state the driver has lost track of is ended.
     """
-    try:
-        yield
-    except TimeoutError as error:
-        raise StorageTimeout(
-            "The database did not answer within the set time. It may be overloaded or stopped."
-        ) from error
-    except SLOW as error:
-        raise StorageTimeout(f"The database gave a statement up: {error}.") from error
-    except LOST as error:
-        raise StorageUnavailable(f"The database is not to be reached: {error}.") from error
-    except OSError as error:
-        raise StorageUnavailable(f"The database is not to be reached: {error.strerror or error}.") from error
-    except asyncpg.InternalClientError as error:
+    return _Translated(connection)
+
+
+class _Translated(contextlib.AbstractContextManager[None]):
+    """A class, not a generator: an order waits for it."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: AnyConnection | None) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            return
+        ours = _in_our_words(error, self._connection)
+        if ours is not None:
+            raise ours from error
+
+
+def _in_our_words(error: BaseException, connection: AnyConnection | None) -> StorageError | None:
+    """The project's exception for one of the driver's or the socket's; ``None`` for any other."""
+    if isinstance(error, TimeoutError):
+        return StorageTimeout("The database did not answer within the set time. It may be overloaded or stopped.")
+    if isinstance(error, SLOW):
+        return StorageTimeout(f"The database gave a statement up: {error}.")
+    if isinstance(error, LOST):
+        return StorageUnavailable(f"The database is not to be reached: {error}.")
+    if isinstance(error, OSError):
+        return StorageUnavailable(f"The database is not to be reached: {error.strerror or error}.")
+    if isinstance(error, asyncpg.InternalClientError):
         # Seen when a dying server's last message arrives between two statements.
         if connection is None:
-            raise
+            return None
         with contextlib.suppress(asyncpg.InterfaceError):
             connection.terminate()
-        raise StorageUnavailable("The connection to the database was lost.") from error
-    except asyncpg.InterfaceError as error:
+        return StorageUnavailable("The connection to the database was lost.")
+    if isinstance(error, asyncpg.InterfaceError):
         if connection is None or not is_gone(connection):
-            raise
-        raise StorageUnavailable("The connection to the database was lost.") from error
-    except (asyncpg.DiskFullError, asyncpg.OutOfMemoryError) as error:
-        raise StorageFull(
+            return None
+        return StorageUnavailable("The connection to the database was lost.")
+    if isinstance(error, asyncpg.PostgresError):
+        return _refusal(error)
+    return None
+
+
+def _refusal(error: asyncpg.PostgresError) -> StorageError:
+    """What the server says of a statement that it did not carry out."""
+    if isinstance(error, asyncpg.DiskFullError | asyncpg.OutOfMemoryError):
+        return StorageFull(
             f"The database has no room left to write ({error}). What was acknowledged is kept. Free some space."
-        ) from error
-    except asyncpg.UniqueViolationError as error:
-        raise UniqueRefused(
-            f"A row like this is there already: {error.detail or error}", error.constraint_name or ""
-        ) from error
-    except asyncpg.IntegrityConstraintViolationError as error:
-        raise RowRefused(f"The database refused a row: {error}", error.constraint_name or "") from error
-    except asyncpg.PostgresError as error:
-        raise StorageError(f"The database refused a statement: {error}") from error
+        )
+    if isinstance(error, asyncpg.UniqueViolationError):
+        return UniqueRefused(f"A row like this is there already: {error.detail or error}", error.constraint_name or "")
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return RowRefused(f"The database refused a row: {error}", error.constraint_name or "")
+    return StorageError(f"The database refused a statement: {error}")
 
 
 def is_gone(connection: AnyConnection) -> bool:
@@ -246,9 +272,7 @@ class Session:
         with contextlib.suppress(StorageError), self._call("ROLLBACK"):
             await _whole(transaction.rollback())
 
-    @contextlib.contextmanager
-    def _call(self, statement: str) -> Iterator[None]:
+    def _call(self, statement: str) -> contextlib.AbstractContextManager[None]:
         if self._on_statement is not None:
             self._on_statement(statement)
-        with translated_errors(self._connection):
-            yield
+        return _Translated(self._connection)

@@ -38,6 +38,8 @@ SHIPPED: Final = "shipped"
 _ONE_DAY: Final = timedelta(days=1)
 _PERCENT: Final = 100
 _PERCENT_MOST: Final = 100
+_KEPT_MAX: Final = 4096
+"""Rows of contracts that are remembered; the oldest goes first. A day of all underlyings has a fraction of it."""
 
 
 class RuleLayer(NamedTuple):
@@ -78,6 +80,7 @@ class DatedRules:
                 days[row.since] = _Placed(row, origin, row.checked or file.checked)
         self._review: Mapping[str, int] = MappingProxyType(review)
         self._series = {key: [days[day] for day in sorted(days)] for key, days in placed.items()}
+        self._kept: dict[tuple[str, Exchange, Contracts, str, date], RuleFact | None] = {}
 
     @property
     def review_days(self) -> Mapping[str, int]:
@@ -155,9 +158,17 @@ class DatedRules:
     def _for_contracts(
         self, topic: str, exchange: Exchange, contracts: Contracts, underlying: str, on: date
     ) -> RuleFact | None:
-        """The row of the very underlying, else that of its kind."""
-        own = self._row(topic, contracts_words(exchange, contracts, underlying), on)
-        return own if own is not None else self._row(topic, contracts_words(exchange, contracts, ""), on)
+        """The row of the very underlying, else that of its kind. Every order asks for the same few."""
+        key = (topic, exchange, contracts, underlying, on)
+        if key in self._kept:
+            return self._kept[key]
+        row = self._row(topic, contracts_words(exchange, contracts, underlying), on)
+        if row is None:
+            row = self._row(topic, contracts_words(exchange, contracts, ""), on)
+        while len(self._kept) >= _KEPT_MAX:
+            del self._kept[next(iter(self._kept))]
+        self._kept[key] = row
+        return row
 
     def _row(self, topic: str, subject: str, on: date) -> RuleFact | None:
         found = self._on(topic, subject, on)

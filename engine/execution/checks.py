@@ -48,9 +48,10 @@ def check_order(request: OrderRequest, context: CheckContext) -> tuple[Violation
 def notes_on(request: OrderRequest, context: CheckContext) -> tuple[str, ...]:
     """What a person should know before sending, though nothing forbids it."""
     notes = []
-    duplicate = checks_account.duplicate(request, context)
-    if duplicate is not None and not context.limits.duplicate_refuses:
-        notes.append(duplicate.message)
+    if not context.limits.duplicate_refuses:
+        duplicate = checks_account.duplicate(request, context)
+        if duplicate is not None:
+            notes.append(duplicate.message)
     return (*notes, *(words for note in _NOTES if (words := note(request, context))))
 
 

@@ -108,7 +108,7 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     recent: tuple[OrderRecord, ...]
     """Orders made within the duplicate window."""
     working_instruments: dict[InstrumentKey, Instrument]
-    """The dump's rows of ``working``; a missing one counts as the worst."""
+    """The dump's rows of ``working`` that are of other contracts; a missing one counts as the worst."""
     session: SessionState
     mode: Mode
     limits: CheckLimits

@@ -153,6 +153,8 @@ class FillCollector:
         The listener takes fills while its database is away and books them later, by itself: whether one is in its
         figures is asked of it, fill by fill, so that none is missed and none counts twice.
         """
+        if not self._handed and not self._due:
+            return ()
         self._settle()
         missing: Counter[BrokerOrderId] = Counter()
         for trade in self._handed.values():

@@ -49,6 +49,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """Locks keep it from going."""
     epoch: int = 0
     """That of the kill switch when it was judged."""
+    positions: tuple[HeldPosition, ...] | None = None
+    """What was held then; ``None`` while it was not known."""
 
 
 class OrderGate:
@@ -121,7 +123,7 @@ class OrderGate:
                 it back, the locks, a hold and the kill switch do.
             without: The working order that it is to stand in for, which is left out.
         """
-        epoch = 0 if self._locks is None else self._locks.epoch
+        epoch, is_on = (0, False) if self._locks is None else self._locks.look()
         context = self.context(request, without=without, seat=seat if by == PERSON else ENGINE_SEAT)
         risky = adds_risk(request, context)
         context = msgspec.structs.replace(context, adds_risk=risky)
@@ -129,7 +131,7 @@ class OrderGate:
         return Judgement(
             violations=(
                 *self.holds(risky=risky),
-                *self._locked(is_entry=is_entry),
+                *(self._locked(is_entry=is_entry) if is_on else ()),
                 *_halted(context, is_entry=is_entry),
                 *check_order(request, context),
             ),
@@ -138,6 +140,7 @@ class OrderGate:
             quote=context.quote,
             is_entry=is_entry,
             epoch=epoch,
+            positions=context.positions,
         )
 
     def judge_standing(self, request: OrderRequest, *, seat: str = "") -> Judgement:
@@ -195,7 +198,9 @@ class OrderGate:
             seat=seat,
             lane=lane,
             adds_risk=None if judgement is None else judgement.adds_risk,
-            held_before=self.held(request, without=without),
+            held_before=self._held(
+                request, self.positions() if judgement is None else judgement.positions, without=without
+            ),
             checks="" if judgement is None else CHECKS_VERSION,
             notes=() if judgement is None else judgement.notes,
         )
@@ -207,8 +212,12 @@ class OrderGate:
         ``None`` while either is not known; 0 when one of them holds nothing, or the two lie on different sides. A stop
         and a target stand for each other, so one does not count against the other; a second target does: it would open.
         """
+        return self._held(request, self.positions(), without=without)
+
+    def _held(
+        self, request: OrderRequest, positions: tuple[HeldPosition, ...] | None, *, without: OrderNumber | None = None
+    ) -> int | None:
         allocated = self._allocated(request)
-        positions = None if allocated is None else self.positions()
         if positions is None or allocated is None:
             return None
         net = sum(
@@ -259,7 +268,10 @@ class OrderGate:
         instrument = self._facts.instrument(request.instrument)
         quote = None if instrument is None else self._facts.quote(instrument)
         working = (*self._standings.worst(without=without), *self._coming.records())
-        rows = ((key, self._facts.instrument(key)) for key in {order.request.instrument for order in working})
+        own = request.instrument
+        # Most of them are of the very contract: comparing costs less than gathering, and many may work.
+        others = {key for order in working if (key := order.request.instrument) is not own and key != own}
+        rows = [(key, self._facts.instrument(key)) for key in others]
         now = self._clock.market_now()
         return CheckContext(
             instrument=instrument,

@@ -77,8 +77,10 @@ def market_impact(
         for level in shown
         if request.price is None or request.order_type is OrderType.MARKET or (level.price - request.price) * sign <= 0
     )
+    if not within:
+        return None
     walk = walk_depth(within, request.quantity)
-    if not within or walk.average_price is None or walk.worst_price is None:
+    if walk.average_price is None or walk.worst_price is None:
         return None
     touch = within[0].price
     # A limit's remainder rests at its price: what the book holds beyond that does not concern it.

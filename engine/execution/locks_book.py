@@ -92,6 +92,11 @@ class LockBook:
         self.watch.look()
         return self.watch.epoch
 
+    def look(self) -> tuple[int, bool]:
+        """The epoch, and whether anything is on, of one look at the disk: an order waits for it."""
+        blocks = self.blocks_risk
+        return self.watch.epoch, blocks
+
     @property
     def needs_positions(self) -> bool:
         """Whether positions are to be read before anything is placed."""
