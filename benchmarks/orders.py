@@ -180,9 +180,9 @@ async def one(client: EngineClient, request: OrderRequest) -> Measured | None:
     record = receipt.orders[0]
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
+        await asyncio.sleep(ANSWER_LOOK_S)  # first: reading all orders would take the server's processor from it
         if (await known(client, record.number)).state not in {OrderState.QUEUED, OrderState.SENDING}:
             break
-        await asyncio.sleep(ANSWER_LOOK_S)
     why = await client.why(record.number)
     while len(why.history) < LINES and time.monotonic() < deadline:
         await asyncio.sleep(LOOK_S)  # the answer stands in memory before it is in the journal
