@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from engine.core.accounts import Account
+from engine.core.errors import InvalidInput
 from engine.core.identifiers import AccountId
 from engine.core.vocabulary import Venue
 from storage.boundary import aware
 from storage.pool import Database
-from storage.refusals import refusals_in_words
-from storage.session import Row
+from storage.refusals import NO_ACCOUNT, refusals_in_words
+from storage.session import Row, Session
 
 # Venue and time of first sight stay as they were first written.
 SAVE = """
 INSERT INTO accounts (account_id, name, venue, created_at) VALUES ($1, $2, $3, $4)
 ON CONFLICT (account_id) DO UPDATE SET name = excluded.name
 """
+IS_KNOWN = "SELECT EXISTS (SELECT FROM accounts WHERE account_id = $1)"
 READ_ALL = "SELECT account_id, name, venue, created_at FROM accounts ORDER BY account_id"
 
 
@@ -47,3 +49,27 @@ def _account(row: Row) -> Account:
         venue=Venue(row["venue"]),
         created_at=row["created_at"],
     )
+
+
+class KnownAccounts:
+    """Whose orders the journal takes.
+
+    Each account is looked up once, not by a foreign key: that would lock the account's row for every order, which waits
+    for it. None is ever taken away.
+    """
+
+    def __init__(self) -> None:
+        self._found: set[AccountId] = set()
+        """As many as there are accounts: a handful."""
+
+    async def require(self, session: Session, account: AccountId) -> None:
+        """Refuse an account that nobody has saved.
+
+        Raises:
+            InvalidInput: it is not known.
+        """
+        if account in self._found:
+            return
+        if not await session.fetchval(IS_KNOWN, account):
+            raise InvalidInput(NO_ACCOUNT, field="account")
+        self._found.add(account)

@@ -14,6 +14,7 @@ import msgspec
 from engine.core.errors import UnknownOrder
 from engine.core.identifiers import AccountId, IntentId, OrderNumber
 from engine.core.orders import OrderEvent, OrderIntent, OrderRecord, OrderState
+from storage.accounts import KnownAccounts
 from storage.boundary import aware, one_account, storable
 from storage.intent_completion import (
     CARRIES_INTENT,
@@ -165,6 +166,7 @@ class PostgresOrderJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._accounts = KnownAccounts()
 
     async def record_intents(
         self,
@@ -204,6 +206,7 @@ class PostgresOrderJournal:
         ]
         with refusals_in_words():
             async with self._database.acquire_kept() as session:
+                await self._accounts.require(session, account)
                 if len(given) == 1:
                     rows = await session.fetch(RECORD_ONE_INTENT, account, epoch, *given[0])
                 else:
@@ -274,6 +277,7 @@ class PostgresOrderJournal:
         refuse_strange_events(record, events)
         with refusals_in_words():
             async with self._database.transaction() as session:
+                await self._accounts.require(session, record.account)
                 await require_newest_epoch(session, record.account, epoch)
                 await merge_order(session, intent, record, events, epoch)
 
@@ -284,10 +288,12 @@ class PostgresOrderJournal:
         Raises:
             StorageConflict: this broker order id, or the number, is known already.
             WriterLost: ``epoch`` is not the newest.
+            InvalidInput: the account is not known.
         """
         refuse_unadoptable(record)
         with refusals_in_words():
             async with self._database.acquire() as session:
+                await self._accounts.require(session, record.account)
                 number = await session.fetchval(
                     ADOPT,
                     record.account,

@@ -132,8 +132,8 @@ def require_valid_request(store: MemoryStore, request: OrderRequest) -> None:
     Raises:
         RowRefused, UnknownStrategy: it breaks a rule.
     """
-    require(request.quantity > 0, "orders_quantity_check")
-    require(request.instrument.tradingsymbol != "", "orders_tradingsymbol_check")
+    require(request.quantity > 0, "orders_values_check")
+    require(request.instrument.tradingsymbol != "", "orders_values_check")
     require_finite(request.price, request.trigger_price, request.market_protection)
     if request.strategy is not None:
         store.require_strategy(request.strategy)
@@ -145,7 +145,7 @@ def require_valid_standing(record: OrderRecord) -> None:
     Raises:
         RowRefused: one breaks a rule.
     """
-    require(record.filled_quantity >= 0, "orders_filled_quantity_check")
-    require(record.modifications >= 0, "orders_modifications_check")
-    require(record.broker_order_id != "", "orders_broker_order_id_check")
+    require(record.filled_quantity >= 0, "orders_values_check")
+    require(record.modifications >= 0, "orders_values_check")
+    require(record.broker_order_id != "", "orders_values_check")
     require_finite(record.average_price)

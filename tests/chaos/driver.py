@@ -37,7 +37,7 @@ PASSED_ON = 0.92
 """Outages are spread over this part of the orders, so that each meets traffic."""
 TRAFFIC = 24
 """Orders that are given while an outage is being aimed, at most."""
-ATTEMPTS = 4
+ATTEMPTS = 8
 
 
 def say(words: str) -> None:

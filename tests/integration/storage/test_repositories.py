@@ -90,6 +90,8 @@ def test_both_implementations_are_the_port(database_dsn: str) -> None:
 async def test_the_order_path_is_one_statement_per_write(counted: Counted) -> None:
     """A basket of any size is journalled, and each change recorded, in one round trip and one commit."""
     journal = counted.store.journal
+    await journal.record_intents([intent(BASKET)], epoch=counted.epoch)
+    assert counted.count() == 2, "the account is looked up, once"
     records = await journal.record_intents([intent(number) for number in range(BASKET)], epoch=counted.epoch)
     assert counted.count() == 1
     sending = event(records[0], OrderTrigger.SEND, OrderState.SENDING)

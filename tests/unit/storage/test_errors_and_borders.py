@@ -103,7 +103,7 @@ def test_a_missing_account_or_strategy_is_said_in_words() -> None:
     with pytest.raises(UnknownStrategy), refusals_in_words():
         fail(RowRefused("x", "orders_strategy_fkey"))
     with pytest.raises(RowRefused), refusals_in_words():
-        fail(RowRefused("x", "orders_quantity_check"))
+        fail(RowRefused("x", "orders_values_check"))
 
 
 def test_problems_of_the_server_are_matters_of_setup() -> None:
