@@ -177,6 +177,7 @@ class AccountPlans:
             clock=self._clock,
             zone=parts.calendar.zone,
             settings=settings.exits,
+            coming=executor.unbooked,
         )
         return desk
 

@@ -36,6 +36,7 @@ from engine.core.strategies import StrategyValue
 from engine.core.views import ChainColumns, ChainKey, ChainView
 from engine.core.vocabulary import QuoteState
 from engine.execution.settings import ExecutionSettings, SpoolSettings
+from engine.local_client import LocalClient
 from engine.portfolio.settings import PortfolioSettings
 from engine.server.remote_client import RemoteClient
 from engine.settings import EngineSettings
@@ -390,7 +391,15 @@ async def booked(client: EngineClient, record: OrderRecord) -> tuple[Trade, ...]
         fills = tuple(fill for fill in await client.trades() if fill.broker_order_id == record.broker_order_id)
         return fills if sum(fill.quantity for fill in fills) == record.filled_quantity else ()
 
-    return await eventually(all_fills, f"the fills of o{record.number}")
+    fills = await eventually(all_fills, f"the fills of o{record.number}")
+    if isinstance(client, LocalClient):
+        # The database has them a moment before the figures in memory do.
+        executors = [desk.executor for desk in client._engine.desks if desk.executor is not None]
+        await until(
+            lambda: not any(one.number == record.number for desk in executors for one, _ in desk.unbooked()),
+            f"the fills of o{record.number} in the figures",
+        )
+    return fills
 
 
 async def main_strategy(client: EngineClient) -> StrategyValue:

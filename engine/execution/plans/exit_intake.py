@@ -16,13 +16,14 @@ import msgspec
 
 from engine.core.commands import ExitPositions, Preview, Receipt, Violation
 from engine.core.errors import StorageError, UnknownStrategy
-from engine.core.identifiers import InstrumentKey, StrategyNumber
-from engine.core.orders import OrderRequest
+from engine.core.identifiers import InstrumentKey, OrderNumber, StrategyNumber
+from engine.core.orders import OrderRecord, OrderRequest
 from engine.core.plans import (
     ExitGoal,
     ExitManner,
     ExitPlan,
     ExitScope,
+    ExitTarget,
     PlanNumber,
     PlanRecord,
     PlanSpec,
@@ -115,6 +116,7 @@ class ExitIntake:
         clock: Market time.
         zone: Of the exchange.
         settings: Of exits.
+        coming: Fills that are known and not in the ledger yet: an order and its signed units.
     """
 
     def __init__(
@@ -128,8 +130,10 @@ class ExitIntake:
         clock: Clock,
         zone: ZoneInfo,
         settings: ExitSettings,
+        coming: Callable[[], Sequence[tuple[OrderRecord, int]]] = tuple,
     ) -> None:
         self._book = book
+        self._coming = coming
         self._positions = positions
         self._facts = facts
         self._judge = judge
@@ -326,6 +330,10 @@ class ExitIntake:
             return []  # the other accounts may hold something
         if not goals:
             who = "The account" if names == "all" else names
+            on_way = ", ".join(f"o{number}" for number in self._on_way(command.target, book))
+            if on_way:
+                message = f"What {on_way} traded is on its way into the ledger of {who}; exit again in a moment."
+                return [_no("position", message)]
             return [_no("position", f"{who} holds nothing to exit.")]
         found: list[Violation] = []
         net = _net(positions)
@@ -338,6 +346,13 @@ class ExitIntake:
                 if violation.check in HARD_CHECKS and violation not in found
             ]
         return found
+
+    def _on_way(self, target: ExitTarget, book: ExitBook) -> tuple[OrderNumber, ...]:
+        """Orders of a strategy with fills that its ledger does not hold yet."""
+        default = next((one.number for one in book.strategies() if one.is_default), None)
+        return tuple(
+            record.number for record, _ in self._coming() if (record.request.strategy or default) == target.strategy
+        )
 
     def _net_refusal(self, goal: ExitGoal, net: int, book: ExitBook) -> list[Violation]:
         after = net - goal.signed_quantity
